@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Job in the host: run the KVM selftests one after the other. One line each for
+# the results: pass, fail, skip or timeout, the test's name, and the reason. The
+# console gets all they print.
+
+limit=180
+out=/tmp/out
+
+# The reason for a skip, as the harness gives it
+skip_reason()
+{
+	sed -n 's/.*# SKIP *-* *//p' $out | head -n 1
+}
+
+# The failed assertion, or the first test case that is not ok
+fail_reason()
+{
+	awk '/Test Assertion Failure/ { on = 1; next }
+	     on && /^  [^ ].*:[0-9]+: / { print; exit }
+	     /^not ok/ { print; exit }' $out | sed 's/^ *//'
+}
+
+run()
+{
+	test=$1
+	echo "=== $test"
+	# Only this test's messages shall be there to look at below.
+	dmesg -c >/dev/null
+	dir=$(dirname "tests/$test")
+	(cd "$dir" && exec timeout -s KILL $limit "./${test##*/}") >$out 2>&1 </dev/null 3>&-
+	status=$?
+	cat $out
+	case $status in
+	0) verdict=pass reason= ;;
+	4) verdict=skip reason=$(skip_reason) ;;
+	137) verdict=timeout reason="no end within $limit s" ;;
+	*) verdict=fail reason="status $status, $(fail_reason)" ;;
+	esac
+	# A kernel that complains has failed, whatever the test thinks.
+	bad=$(dmesg | grep -E -m 1 'WARNING: |BUG: |Oops: |UBSAN: |general protection fault')
+	if [ -n "$bad" ]; then
+		verdict=fail
+		reason="the kernel says: $bad"
+	fi
+	echo "=== $verdict $test $reason"
+	echo "$verdict $test $reason" >&3
+}
+
+while read -r test; do
+	run "$test"
+done <list

@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Build a tree's KVM selftests, static, and lay them out as a job for run.sh:
+#
+#	selftests.sh linux|linux-base
+
+set -eu
+
+# shellcheck source=lab/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+case ${1-} in
+linux) name="KVM selftests" ;;
+linux-base) name="unpatched KVM selftests" ;;
+*) die "usage: selftests.sh linux|linux-base" ;;
+esac
+tree=build/$1
+tests=tools/testing/selftests/kvm
+out=$tree/out/$tests
+job=build/job/selftests-$1
+
+need make gcc ccache strip
+[ -e "$tree/out/.config" ] || die "no kernel in $tree/out: run \"make kernel\" or \"make kernel-base\""
+need_space build 1000 "building the KVM selftests"
+
+# Relative paths, for the same reason as in kernel.sh, made so by ccache where
+# the makefile insists on others. It adds to LDFLAGS: no argument, therefore.
+kselftest()
+{
+	CCACHE_BASEDIR=$PWD LDFLAGS=-static make -C "$tree/$tests" ARCH=x86 CC="ccache gcc" \
+		OUTPUT=../../../../out/$tests \
+		KHDR_INCLUDES="-isystem ../../../../out/usr/include" "$@"
+}
+
+build()
+{
+	make -C "$tree" O=out ARCH=x86_64 CC="ccache gcc" HOSTCC="ccache gcc" \
+		LOCALVERSION= -j"$(nproc)" headers
+	kselftest -j"$(nproc)"
+}
+
+mkdir -p "$out"
+step "building the $name" "build/log/$job.log" build
+
+# What the makefile says is run; a test that vanishes from it vanishes here.
+# shellcheck disable=SC2016 # make expands it
+list=$(kselftest -s --no-print-directory \
+	--eval 'lab-list: ; @echo $(TEST_GEN_PROGS) | tr " " "\n"' lab-list |
+	sed "s,^.*/out/$tests/,,")
+[ -n "$list" ] || die "$tree has no KVM selftests"
+
+new=$job.new
+rm -rf "$new"
+mkdir -p "$new"
+for test in $list; do
+	mkdir -p "$(dirname "$new/tests/$test")"
+	strip -o "$new/tests/$test" "$out/$test"
+done
+echo "$list" | sort >"$new/list"
+cp lab/selftests-job.sh "$new/run"
+chmod 755 "$new/run"
+rm -rf "$job"
+mv "$new" "$job"
