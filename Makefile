@@ -73,8 +73,8 @@ qemu: tree-qemu
 demo: kernel qemu
 	@lab/demo.sh
 
-check: check-amd demo
-	@lab/summary.sh
+check: kernel kernel-base selftests qemu
+	@lab/check.sh amd demo
 
 check-amd: kernel kernel-base selftests
 	@lab/check.sh amd

@@ -78,7 +78,7 @@ title()
 say "booting the host, with two guests in it"
 : >"$demo/results"
 lab/run.sh -k "$bzimage" -i "$initramfs" -j "$demo/host" \
-	-l "$demo/console" -r "$demo/results" -t "$limit" \
+	-l "$demo/console" -r "$demo/results" -t "$limit" -c 1 \
 	-a "nohz=off highres=off" &
 run=$!
 tail -n +1 -f --pid="$run" -s 0.5 "$demo/results" | follow &

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Build a tree's KVM selftests, static, and lay them out as a job for run.sh:
+# Build a tree's KVM selftests, static, and collect them in build/selftests/:
 #
 #	selftests.sh linux|linux-base
 
@@ -18,7 +18,7 @@ esac
 tree=build/$1
 tests=tools/testing/selftests/kvm
 out=$tree/out/$tests
-job=build/job/selftests-$1
+dest=build/selftests/$1
 
 need make gcc ccache strip
 [ -e "$tree/out/.config" ] || die "no kernel in $tree/out: run \"make kernel\" or \"make kernel-base\""
@@ -41,18 +41,18 @@ build()
 }
 
 mkdir -p "$out"
-step "building the $name" "build/log/$job.log" build
+step "building the $name" "build/log/selftests-$1.log" build
 
 # What the makefile says is run, but for the tests that all architectures share:
-# they have nothing to do with control registers, and measure performance, or
-# race, for longer than an emulator can be waited for.
+# they have nothing to do with control registers, and measure performance or race
+# threads for longer than an emulator can be waited for.
 # shellcheck disable=SC2016 # make expands it
 list=$(kselftest -s --no-print-directory \
 	--eval 'lab-list: ; @echo $(TEST_GEN_PROGS) | tr " " "\n"' lab-list |
 	sed "s,^.*/out/$tests/,," | grep '^x86/')
 [ -n "$list" ] || die "$tree has no KVM selftests"
 
-new=$job.new
+new=$dest.new
 rm -rf "$new"
 mkdir -p "$new"
 for test in $list; do
@@ -60,7 +60,5 @@ for test in $list; do
 	strip -o "$new/tests/$test" "$out/$test"
 done
 echo "$list" | sort >"$new/list"
-cp lab/selftests-job.sh "$new/run"
-chmod 755 "$new/run"
-rm -rf "$job"
-mv "$new" "$job"
+rm -rf "$dest"
+mv "$new" "$dest"
