@@ -23,10 +23,9 @@ fail_reason()
 	     /^not ok/ { print; exit }' $out | sed 's/^ *//'
 }
 
-run()
+# try TEST: set verdict and reason
+try()
 {
-	echo "=== $1"
-	begin=$(date +%s)
 	# Only this test's messages shall be there to look at below.
 	dmesg -c >/dev/null
 	(cd "$(dirname "tests/$1")" &&
@@ -44,9 +43,29 @@ run()
 	# A kernel that complains has failed, whatever the test thinks.
 	bad=$(dmesg | grep -E -m 1 'WARNING: |BUG: |Oops: |UBSAN: |general protection fault')
 	if [ -n "$bad" ]; then
-		verdict=fail
+		verdict=kernel
 		reason="the kernel says: $bad"
 	fi
+}
+
+# An emulator that has to wait for a processor breaks what a test assumes about
+# time: such a test may try again, and that is said. The test of pinning may not.
+run()
+{
+	echo "=== $1"
+	begin=$(date +%s)
+	try "$1"
+	for again in second third; do
+		case $verdict:$1 in
+		*cr_pinning*) break ;;
+		fail:*) ;;
+		*) break ;;
+		esac
+		first=$reason
+		echo "=== again, after $reason"
+		try "$1"
+		[ "$verdict" != pass ] || reason="at the $again try, first: $first"
+	done
 	echo "=== $verdict $1 $reason ($(($(date +%s) - begin)) s)"
 	echo "$verdict $1 $reason" >&3
 }

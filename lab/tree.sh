@@ -80,6 +80,8 @@ import_linux()
 	when=$(date_of "$new.deb/changelog")
 	rm -rf "$new.deb"
 	[ -f "$new/MAINTAINERS" ] || die "$deb holds no kernel"
+	# Debian's additions to this one hide every new file from git.
+	sed -i '/^# Debian packaging: ignore everything/,$d' "$new/.gitignore"
 	say "making it a git tree"
 	import linux-source "$version" "$when"
 }
@@ -155,7 +157,8 @@ apply()
 			--no-3way --no-scissors --no-message-id --no-signoff \
 			--whitespace=nowarn --no-gpg-sign \
 			"$top/$patch" >"$am.log" 2>&1 </dev/null && continue
-		grep -v '^hint:' "$am.log" | sed 's/^/    /' >&2
+		grep '^error:' "$am.log" | sed 's/^/    /' >&2 || cat "$am.log" >&2
+		rm "$am.log"
 		drop_am
 		die "$patch does not fit on $(g -C "$tree" log -1 --format=%s "$base"). $tree is as it was. To fit the series by hand:
     cd $tree && git reset --keep $(g -C "$tree" rev-parse --short "$base") && git am -3 --empty=drop $top/$patches/*.patch

@@ -58,7 +58,7 @@ function judge(name,	base, patched) {
 	if (bad(base) && bad(patched))
 		return "skip " name " fails without the patches, too (" reason[2, name] ")"
 	if (patched == "pass")
-		return "pass " name
+		return "pass " name " " reason[3, name]
 	if (patched == "skip" && base == "skip")
 		return "skip " name " " (reason[3, name] ? reason[3, name] : "without a reason")
 	return "fail " name " with the patches: " patched ", " reason[3, name] " (without: " base ")"
