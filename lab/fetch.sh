@@ -122,7 +122,7 @@ if [ -z "$(find "$apt/updated" -mmin -60 2>/dev/null)" ] ||
    ! cmp -s "$apt/sources.list" "$apt/updated"; then
 	say "asking $uri what it offers"
 	apt-get "$@" update >"$apt/log" 2>&1 || {
-		sed 's/^/    /' "$apt/log" >&2
+		grep '^E:' "$apt/log" >&2 || :
 		die "cannot read $uri: check the network, set DEBIAN_MIRROR to the URL of another mirror, $instead"
 	}
 	cp "$apt/sources.list" "$apt/updated"
@@ -151,7 +151,7 @@ say "downloading $package"
 	*) apt-get "$@" download "$package" ;;
 	esac
 ) >"$apt/log" 2>&1 || {
-	sed 's/^/    /' "$apt/log" >&2
+	grep '^E:' "$apt/log" >&2 || :
 	rm -f "$apt/updated"
 	die "cannot download $package from $uri: try again, set DEBIAN_MIRROR to the URL of another mirror, $instead"
 }
