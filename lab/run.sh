@@ -5,8 +5,9 @@
 # exit status. See usage() below for the options.
 #
 # The machine runs under KVM where /dev/kvm can run a guest that runs a guest
-# itself, and under QEMU's own emulator, as an AMD machine with SVM, everywhere
-# else. LAB_ACCEL=tcg or LAB_ACCEL=kvm in the environment decides it by hand.
+# itself. Everywhere else it is emulated: an AMD machine with SVM by QEMU, an Intel
+# machine with VMX by Bochs, which can be AMD's, too. LAB_ACCEL=kvm, tcg or bochs in
+# the environment decides it by hand.
 
 set -eu
 
@@ -22,7 +23,7 @@ usage()
 	  -l, -r   files that receive the console and the results (the job's fd 3)
 	  -t       limit for the whole run
 	  -a       words added to the kernel's command line
-	  -m, -c   memory (4G) and CPUs (2)
+	  -m, -c   MB of memory and CPUs; default: what suits the machine
 	  -e       vendor the machine's CPU must be of; default: whatever is fastest
 
 	The exit status is the job's, 124 when the time was over, 125 when the machine
@@ -38,7 +39,7 @@ die()
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
-kernel='' initramfs='' job='' log='' results='' limit='' append='' memory=4G cpus=2 vendor=''
+kernel='' initramfs='' job='' log='' results='' limit='' append='' memory='' cpus='' vendor=''
 while getopts k:i:j:l:r:t:a:m:c:e: opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
@@ -60,9 +61,6 @@ if [ $# -ne 0 ] || [ -z "$kernel" ] || [ -z "$initramfs" ] || [ -z "$job" ] ||
 	usage
 fi
 
-for tool in qemu-system-x86_64 cpio timeout; do
-	command -v "$tool" >/dev/null || die "$tool is missing: make packages"
-done
 [ -r "$kernel" ] || die "no kernel $kernel: make kernel"
 [ -r "$initramfs" ] || die "no initramfs $initramfs: make initramfs"
 [ -x "$job/run" ] || die "$job/run is missing or not executable"
@@ -70,11 +68,30 @@ case $limit in
 ''|*[!0-9]*) die "-t wants seconds, not \"$limit\"" ;;
 esac
 case $vendor in
-''|amd) ;;
-*) die "-e $vendor: only amd is emulated so far" ;;
+''|amd|intel) ;;
+*) usage ;;
 esac
+accel=$("$here/accel.sh" "$kernel" "$initramfs" "$vendor")
+if [ "$accel" = bochs ]; then
+	# shellcheck source=lab/machine-bochs.sh
+	. "$here/machine-bochs.sh"
+else
+	# shellcheck source=lab/machine-qemu.sh
+	. "$here/machine-qemu.sh"
+fi
+for tool in $tools cpio timeout; do
+	command -v "$tool" >/dev/null || die "$tool is missing: make packages"
+done
 
+# absolute FILE: a machine has a directory of its own
+absolute()
+{
+	echo "$(cd "$(dirname "$1")" && pwd)/${1##*/}"
+}
 mkdir -p "$(dirname "$log")" "$(dirname "$results")"
+kernel=$(absolute "$kernel")
+log=$(absolute "$log")
+results=$(absolute "$results")
 tmp=$log.tmp.$$
 pid=
 # shellcheck disable=SC2317 # called by the trap
@@ -90,12 +107,6 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-case ${LAB_ACCEL-} in
-kvm|tcg) accel=$LAB_ACCEL ;;
-'') accel=$("$here/accel.sh" "$kernel" "$initramfs" "$vendor") ;;
-*) die "LAB_ACCEL=$LAB_ACCEL: kvm or tcg" ;;
-esac
-
 # The kernel unpacks archives that follow each other as if they were one.
 mkdir "$tmp"
 ln -s "$(cd "$job" && pwd)" "$tmp/job"
@@ -106,18 +117,7 @@ rm "$tmp/job.cpio"
 
 : >"$log"
 : >"$results"
-case $accel in
-kvm) set -- -cpu host ;;
-# Everything that the emulator knows.
-tcg) set -- -cpu max,+svm,+npt ;;
-esac
-timeout -k 5 "$limit" qemu-system-x86_64 -machine q35,accel="$accel",smm=on "$@" \
-	-m "$memory" -smp "$cpus" \
-	-nodefaults -no-user-config -display none -no-reboot \
-	-serial file:"$log" -serial file:"$results" \
-	-kernel "$kernel" -initrd "$tmp/initrd" \
-	-append "console=ttyS0 panic=-1 tsc=reliable $append" \
-	</dev/null >"$tmp/qemu" 2>&1 &
+machine </dev/null >"$tmp/machine" 2>&1 &
 pid=$!
 status=0
 wait "$pid" || status=$?
@@ -125,9 +125,13 @@ pid=
 
 fail()
 {
-	sed 's/^/qemu: /' "$tmp/qemu" >>"$log"
 	echo "run.sh: $2; the end of $log:" >&2
-	tail -n 30 "$log" | sed 's/^/    /' >&2
+	{
+		tail -n 30 "$log"
+		echo
+		tail -n 5 "$tmp/machine" | sed 's/^/machine: /'
+	} | sed 's/^/    /' >&2
+	sed 's/^/machine: /' "$tmp/machine" >>"$log"
 	exit "$1"
 }
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh disable=SC2034,SC2154 # run.sh's variables
+#
+# A machine for run.sh: Bochs, which emulates Intel's VMX with EPT, or AMD's SVM
+# with what QEMU's emulator lacks of it. It boots from a CD, and is much faster with
+# one processor than with two. Its clock counts instructions, so that a test's time
+# does not depend on what else is running here.
+
+tools="bochs xorriso"
+
+machine()
+{
+	case $vendor in
+	amd) model=ryzen ;;
+	*) model=tigerlake ;;
+	esac
+	cd "$tmp" || exit
+	mkdir -p iso/isolinux
+	cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 \
+		iso/isolinux || exit
+	ln -s "$kernel" iso/bzImage
+	mv initrd iso
+	# What the kernel must not use: Bochs lays out the state of some features in
+	# its own way, XRSTOR refuses what XSAVEC has saved, and nothing ends an MWAITX.
+	# Nor does the TSC have the frequency that CPUID gives it.
+	cat >iso/isolinux/isolinux.cfg <<-END
+		default lab
+		label lab
+			kernel /bzImage
+			append initrd=/initrd console=ttyS0 panic=-1 clearcpuid=xsaves,xsavec,avx512f,pku,mwaitx tsc=reliable tsc_early_khz=50000 $append
+	END
+	xorriso -as mkisofs -quiet -f -o cd.iso -b isolinux/isolinux.bin \
+		-c isolinux/boot.cat -no-emul-boot -boot-load-size 4 \
+		-boot-info-table iso || exit
+	rm -r iso
+	ln -s "$log" console
+	ln -s "$results" results
+	cat >bochsrc <<-END
+		cpu: model=$model, count=${cpus:-1}, ips=50000000, ignore_bad_msrs=1, reset_on_triple_fault=0
+		memory: guest=${memory:-1024}, host=${memory:-1024}
+		clock: sync=none
+		display_library: term
+		romimage: file=/usr/share/bochs/BIOS-bochs-latest
+		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+		ata0: enabled=1
+		ata0-master: type=cdrom, path=cd.iso, status=inserted
+		boot: cdrom
+		com1: enabled=1, mode=file, dev=console
+		com2: enabled=1, mode=file, dev=results
+		sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+		log: bochs.log
+		panic: action=fatal
+	END
+	printf 'continue\nquit\n' >rc
+	# It does not end when it's told to.
+	TERM=vt100 exec timeout -s KILL -k 1 "$limit" bochs -q -f bochsrc -rc rc
+}
