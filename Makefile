@@ -20,8 +20,9 @@ export LINUX REV FORCE
 help:
 	@echo 'Running things:'
 	@echo '  demo          build it all, attack a guest without and one with pinning'
-	@echo '  check         all tests: check-amd and the demo'
+	@echo '  check         all tests: check-amd, check-intel and the demo'
 	@echo '  check-amd     KVM selftests on an (emulated) AMD host, compared with the base'
+	@echo '  check-intel   the same on an (emulated) Intel host'
 	@echo
 	@echo 'Working on the series:'
 	@echo '  tree          build/linux and build/qemu: git trees with patches/ on top;'
@@ -74,10 +75,13 @@ demo: kernel qemu
 	@lab/demo.sh
 
 check: kernel kernel-base selftests qemu
-	@lab/check.sh amd demo
+	@lab/check.sh amd intel demo
 
 check-amd: kernel kernel-base selftests
 	@lab/check.sh amd
+
+check-intel: kernel kernel-base selftests
+	@lab/check.sh intel
 
 clean:
 	@lab/clean.sh
@@ -85,4 +89,4 @@ distclean:
 	@lab/clean.sh all
 
 .PHONY: help packages tree tree-linux tree-base tree-qemu export kernel \
-	kernel-base selftests qemu demo check check-amd clean distclean
+	kernel-base selftests qemu demo check check-amd check-intel clean distclean

@@ -35,7 +35,7 @@ function judge(name,	base, patched) {
 	patched = result[3, name]
 
 	# What the list says is about the emulator only.
-	if (accel != "tcg")
+	if (accel == "kvm")
 		delete known[name]
 
 	if (name in known) {
@@ -48,12 +48,12 @@ function judge(name,	base, patched) {
 		return "skip " name " fails because of the emulator (" known[name] ")"
 	}
 	if (base == "" && patched == "pass")
-		return "pass " name
+		return "pass " name " " reason[3, name]
 	if (base == "")
 		return "fail " name " is new and must pass: " patched ", " reason[3, name]
 	if (patched == "")
 		return "fail " name " is gone with the patches"
-	if (bad(base) && accel == "tcg")
+	if (bad(base) && accel != "kvm")
 		return "fail " name " without the patches, and is no known failure: " base ", " reason[2, name]
 	if (bad(base) && bad(patched))
 		return "skip " name " fails without the patches, too (" reason[2, name] ")"
