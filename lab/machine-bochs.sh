@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh disable=SC2034,SC2154 # run.sh's variables
 #
-# A machine for run.sh: Bochs, which emulates Intel's VMX with EPT, or AMD's SVM
-# with what QEMU's emulator lacks of it. It boots from a CD, and is much faster with
-# one processor than with two. Its clock counts instructions, so that a test's time
-# does not depend on what else is running here.
+# A machine for run.sh: Bochs, which emulates Intel's VMX with EPT, or AMD's SVM as
+# a second opinion. All processors share one of this machine's, so there is one. Its
+# clock counts instructions: what a test measures does not depend on what else runs
+# here.
 
 tools="bochs xorriso"
 
