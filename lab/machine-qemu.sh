@@ -12,6 +12,10 @@ machine()
 	# Everything that the emulator knows.
 	tcg) set -- -cpu max,+svm,+npt ;;
 	esac
+	if [ -n "$count" ]; then
+		set -- "$@" -icount shift=0,sleep=off -seed 1 \
+			-rtc clock=vm,base=2026-01-01
+	fi
 	exec timeout -k 5 "$limit" qemu-system-x86_64 \
 		-machine q35,accel="$accel",smm=on "$@" \
 		-m "${memory:-4096}" -smp "${cpus:-2}" \

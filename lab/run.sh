@@ -15,7 +15,7 @@ usage()
 {
 	cat >&2 <<-END
 	usage: run.sh -k BZIMAGE -i INITRAMFS -j JOBDIR -l CONSOLE_LOG -r RESULTS -t SECONDS
-	              [-a CMDLINE] [-m MEMORY] [-c CPUS] [-e amd|intel]
+	              [-a CMDLINE] [-m MEMORY] [-c CPUS] [-e amd|intel] [-n]
 
 	  -k, -i   kernel and initramfs to boot
 	  -j       directory that becomes /job; its "run" is executed (symbolic links
@@ -25,6 +25,8 @@ usage()
 	  -a       words added to the kernel's command line
 	  -m, -c   MB of memory and CPUs; default: what suits the machine
 	  -e       vendor the machine's CPU must be of; default: whatever is fastest
+	  -n       have the machine's clock count instructions: it is emulated and has
+	           one CPU, so that nothing depends on what else runs here
 
 	The exit status is the job's, 124 when the time was over, 125 when the machine
 	ended without a result.
@@ -39,8 +41,8 @@ die()
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
-kernel='' initramfs='' job='' log='' results='' limit='' append='' memory='' cpus='' vendor=''
-while getopts k:i:j:l:r:t:a:m:c:e: opt; do
+kernel='' initramfs='' job='' log='' results='' limit='' append='' memory='' cpus='' vendor='' count=''
+while getopts k:i:j:l:r:t:a:m:c:e:n opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
 	i) initramfs=$OPTARG ;;
@@ -52,6 +54,7 @@ while getopts k:i:j:l:r:t:a:m:c:e: opt; do
 	m) memory=$OPTARG ;;
 	c) cpus=$OPTARG ;;
 	e) vendor=$OPTARG ;;
+	n) count=y ;;
 	*) usage ;;
 	esac
 done
@@ -72,6 +75,10 @@ case $vendor in
 *) usage ;;
 esac
 accel=$("$here/accel.sh" "$kernel" "$initramfs" "$vendor")
+if [ -n "$count" ]; then
+	[ "$accel" != kvm ] || die "-n needs an emulator: LAB_ACCEL=tcg"
+	cpus=1
+fi
 if [ "$accel" = bochs ]; then
 	# shellcheck source=lab/machine-bochs.sh
 	. "$here/machine-bochs.sh"
