@@ -23,6 +23,7 @@ help:
 	@echo '  check         all tests: check-amd, check-intel and the demo'
 	@echo '  check-amd     KVM selftests on an (emulated) AMD host, compared with the base'
 	@echo '  check-intel   the same on an (emulated) Intel host'
+	@echo '  bench         what pinning costs: exits, instructions per exit, size'
 	@echo
 	@echo 'Working on the series:'
 	@echo '  tree          build/linux and build/qemu: git trees with patches/ on top;'
@@ -77,6 +78,9 @@ demo: kernel qemu
 check: kernel kernel-base selftests qemu
 	@lab/check.sh amd intel demo
 
+bench: kernel kernel-base selftests qemu
+	@lab/bench.sh
+
 check-amd: kernel kernel-base selftests
 	@lab/check.sh amd
 
@@ -89,4 +93,5 @@ distclean:
 	@lab/clean.sh all
 
 .PHONY: help packages tree tree-linux tree-base tree-qemu export kernel \
-	kernel-base selftests qemu demo check check-amd check-intel clean distclean
+	kernel-base selftests qemu demo check check-amd check-intel bench clean \
+	distclean
