@@ -24,6 +24,8 @@ help:
 	@echo '  check-amd     KVM selftests on an (emulated) AMD host, compared with the base'
 	@echo '  check-intel   the same on an (emulated) Intel host'
 	@echo '  bench         what pinning costs: exits, instructions per exit, size'
+	@echo '  mutate        take out of KVM what the tests guard, see that they notice;'
+	@echo '                MUTATIONS="NAME...": only these, of lab/mutations'
 	@echo
 	@echo 'Working on the series:'
 	@echo '  tree          build/linux and build/qemu: git trees with patches/ on top;'
@@ -87,11 +89,16 @@ check-amd: kernel kernel-base selftests
 check-intel: kernel kernel-base selftests
 	@lab/check.sh intel
 
+# Names in lab/mutations, all if empty
+MUTATIONS ?=
+mutate: kernel selftests
+	@lab/mutate.sh $(MUTATIONS)
+
 clean:
 	@lab/clean.sh
 distclean:
 	@lab/clean.sh all
 
 .PHONY: help packages tree tree-linux tree-base tree-qemu export kernel \
-	kernel-base selftests qemu demo check check-amd check-intel bench clean \
-	distclean
+	kernel-base selftests qemu demo check check-amd check-intel bench mutate \
+	clean distclean

@@ -3,7 +3,7 @@
 #
 # Configure and build a kernel with its modules:
 #
-#	kernel.sh linux|linux-base
+#	kernel.sh linux|linux-base|linux-mutant [TARGET...]
 #
 # The build directory is a child of the tree: then kbuild refers to the sources
 # by relative paths, and the compiler cache knows them in any tree and clone.
@@ -16,12 +16,15 @@ set -eu
 case ${1-} in
 linux) name=kernel ;;
 linux-base) name="unpatched kernel" ;;
-*) die "usage: kernel.sh linux|linux-base" ;;
+linux-mutant) name="mutant" ;;
+*) die "usage: kernel.sh linux|linux-base|linux-mutant [TARGET...]" ;;
 esac
 tree=build/$1
 out=$tree/out
 fragment=lab/kernel.config
 log=build/log/kernel-$1.log
+shift
+[ $# -gt 0 ] || set -- bzImage modules
 
 need make gcc ccache flex bison bc
 [ -e "$tree/Kbuild" ] || die "no $tree: run \"make tree\""
@@ -53,4 +56,4 @@ if ! cmp -s "$fragment" "$out/.fragment" ||
 	rm -f "$out/.fragment"
 	step "configuring the $name" "$log" configure
 fi
-step "building the $name" "$log" kbuild -j"$(nproc)" bzImage modules
+step "building the $name" "$log" kbuild -j"$(nproc)" "$@"
