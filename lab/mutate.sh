@@ -28,7 +28,12 @@ kvm="arch/x86/kvm/kvm.ko arch/x86/kvm/kvm-amd.ko arch/x86/kvm/kvm-intel.ko virt/
 bzimage=build/linux/out/arch/x86/boot/bzImage
 limit=300
 
-[ $# -gt 0 ] || set -- $(cd lab/mutations && ls | sed -n 's/\.diff$//p')
+if [ $# -eq 0 ]; then
+	for diff in lab/mutations/*.diff; do
+		name=${diff##*/}
+		set -- "$@" "${name%.diff}"
+	done
+fi
 for name; do
 	[ -r "lab/mutations/$name.diff" ] || die "no lab/mutations/$name.diff"
 done
