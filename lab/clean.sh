@@ -9,7 +9,16 @@ set -eu
 # shellcheck source=lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+# remove_worktree TREE: that it is one shall be forgotten, too, perhaps in a
+# repository of the user's
+remove_worktree()
+{
+	[ ! -f "$1/.git" ] ||
+		g -C "$1" worktree remove --force --force "$PWD/$1" || :
+}
+
 [ -d build ] || exit 0
+remove_worktree build/linux-mutant
 rm -rf build/linux/out build/linux-base/out build/qemu/build
 if [ "${1-}" != all ]; then
 	for entry in build/* build/.[!.]*; do
@@ -36,9 +45,6 @@ for name in linux qemu; do
 		die "$tree has work that patches/$name lacks: \"make export\" it, or \"make distclean FORCE=1\""
 	fi
 done
-# In a repository of the user's, they are worktrees.
-for tree in build/linux-base build/linux; do
-	[ ! -f "$tree/.git" ] ||
-		g -C "$tree" worktree remove --force --force "$PWD/$tree" || :
-done
+remove_worktree build/linux-base
+remove_worktree build/linux
 rm -rf build

@@ -96,7 +96,7 @@ run()
 	for again in second third; do
 		case $verdict:$1 in
 		*cr_pin*) break ;;
-		fail:*) ;;
+		fail:*|timeout:*) ;;
 		*) break ;;
 		esac
 		first=$reason
