@@ -27,7 +27,7 @@ machine()
 		default lab
 		label lab
 			kernel /bzImage
-			append initrd=/initrd console=ttyS0 panic=-1 clearcpuid=xsaves,xsavec,avx512f,pku,mwaitx tsc=reliable tsc_early_khz=50000 $append
+			append initrd=/initrd console=ttyS0 panic=-1 nokaslr clearcpuid=xsaves,xsavec,avx512f,pku,mwaitx tsc=reliable tsc_early_khz=50000 $append
 	END
 	xorriso -as mkisofs -quiet -f -o cd.iso -b isolinux/isolinux.bin \
 		-c isolinux/boot.cat -no-emul-boot -boot-load-size 4 \

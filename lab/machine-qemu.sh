@@ -22,5 +22,5 @@ machine()
 		-nodefaults -no-user-config -display none -no-reboot \
 		-serial file:"$log" -serial file:"$results" \
 		-kernel "$kernel" -initrd "$tmp/initrd" \
-		-append "console=ttyS0 panic=-1 tsc=reliable $append"
+		-append "console=ttyS0 panic=-1 nokaslr tsc=reliable $append"
 }
