@@ -23,6 +23,7 @@ help:
 	@echo '  check         all tests: check-amd, check-intel and the demo'
 	@echo '  check-amd     KVM selftests on an (emulated) AMD host, compared with the base'
 	@echo '  check-intel   the same on an (emulated) Intel host'
+	@echo '  check-cet     a guest with CET on an emulated Intel host: CPU hotplug and kexec'
 	@echo '  bench         what pinning costs: exits, instructions per exit, size'
 	@echo '  mutate        take out of KVM what the tests guard, see that they notice;'
 	@echo '                MUTATIONS="NAME...": only these, of lab/mutations'
@@ -89,6 +90,9 @@ check-amd: kernel kernel-base selftests
 check-intel: kernel kernel-base selftests
 	@lab/check.sh intel
 
+check-cet: kernel qemu
+	@lab/cet.sh
+
 # Names in lab/mutations, all if empty
 MUTATIONS ?=
 mutate: kernel selftests
@@ -100,5 +104,5 @@ distclean:
 	@lab/clean.sh all
 
 .PHONY: help packages tree tree-linux tree-base tree-qemu export kernel \
-	kernel-base selftests qemu demo check check-amd check-intel bench mutate \
+	kernel-base selftests qemu demo check check-amd check-intel check-cet bench mutate \
 	clean distclean
