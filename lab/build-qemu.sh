@@ -56,7 +56,9 @@ export PYTHONPATH="$obj/meson/usr/lib/python3/dist-packages"
 devices=configs/devices/x86_64-softmmu/kvm-cr-pinning.mak
 devices_list='CONFIG_Q35=y
 CONFIG_I440FX=y
-CONFIG_ISA_DEBUG=y'
+CONFIG_ISA_DEBUG=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_BLK=y'
 if [ -e "$src/.git" ]; then
 	exclude=$(cd "$src" && realpath -m "$(g rev-parse --git-path info/exclude)")
 	mkdir -p "${exclude%/*}"

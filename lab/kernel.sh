@@ -3,7 +3,10 @@
 #
 # Configure and build a kernel with its modules:
 #
-#	kernel.sh linux|linux-base|linux-mutant [TARGET...]
+#	kernel.sh linux|linux-base|linux-mutant|linux-32 [TARGET...]
+#
+# linux-32 is the patched kernel for 32-bit guests, with what there is of the
+# configuration, which Kconfig decides.
 #
 # The build directory is a child of the tree: then kbuild refers to the sources
 # by relative paths, and the compiler cache knows them in any tree and clone.
@@ -17,10 +20,16 @@ case ${1-} in
 linux) name=kernel ;;
 linux-base) name="unpatched kernel" ;;
 linux-mutant) name="mutant" ;;
-*) die "usage: kernel.sh linux|linux-base|linux-mutant [TARGET...]" ;;
+linux-32) name="32-bit kernel" ;;
+*) die "usage: kernel.sh linux|linux-base|linux-mutant|linux-32 [TARGET...]" ;;
 esac
-tree=build/$1
+arch=x86_64
+tree=build/${1%-32}
 out=$tree/out
+if [ "$1" = linux-32 ]; then
+	arch=i386
+	out=${out}32
+fi
 fragment=lab/kernel.config
 log=build/log/kernel-$1.log
 shift
@@ -33,7 +42,7 @@ need_space "$tree" 1000 "building the kernel"
 # Always the same version, so that nothing is built again for its sake.
 kbuild()
 {
-	make -C "$tree" O=out ARCH=x86_64 CC="ccache gcc" HOSTCC="ccache gcc" \
+	make -C "$tree" O="${out##*/}" ARCH=$arch CC="ccache gcc" HOSTCC="ccache gcc" \
 		LOCALVERSION= KBUILD_BUILD_VERSION=1 KBUILD_BUILD_USER=lab \
 		KBUILD_BUILD_HOST=lab KBUILD_BUILD_TIMESTAMP=1970-01-01 "$@"
 }
@@ -41,7 +50,8 @@ kbuild()
 configure()
 {
 	kbuild KCONFIG_ALLCONFIG="$PWD/$fragment" allnoconfig
-	lost=$(grep '^CONFIG_' "$fragment" | grep -vxF -f "$out/.config") || :
+	lost=
+	[ $arch = i386 ] || lost=$(grep '^CONFIG_' "$fragment" | grep -vxF -f "$out/.config") || :
 	if [ -n "$lost" ]; then
 		echo "$fragment has lines that Kconfig did not take:" "$lost"
 		return 1
@@ -52,7 +62,7 @@ configure()
 
 mkdir -p "$out"
 if ! cmp -s "$fragment" "$out/.fragment" ||
-   [ -n "$(find "$tree" -path "$out" -prune -o -name 'Kconfig*' -newer "$out/.config" -print)" ]; then
+   [ -n "$(find "$tree" -path "$tree/out*" -prune -o -name 'Kconfig*' -newer "$out/.config" -print)" ]; then
 	rm -f "$out/.fragment"
 	step "configuring the $name" "$log" configure
 fi
