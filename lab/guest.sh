@@ -139,7 +139,7 @@ follow()
 {
 	while read -r what row took rest; do
 		case $what in
-		begin) continue ;;
+		lost) line="$row: hung, again: $took $rest" ;;
 		pass) line="$row: ok ($took s)" ;;
 		fail) line="$row: FAILED ($took s): $rest" ;;
 		*) continue ;;

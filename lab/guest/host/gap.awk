@@ -9,7 +9,8 @@
 #
 # "restored THREAD CR0 CR4 PINNED0 PINNED4" says that a vCPU continues in this thread.
 #
-# Prints "pins N", of successful writes that pin, "violations N", and "gap ..." for each.
+# Prints "pins N", of successful writes that pin, "gates N", how often paging was turned
+# on with pins, "violations N", and "gap ..." for each.
 
 function hex(s,    n, i) {
 	sub(/^0x/, "", s)
@@ -54,6 +55,8 @@ function gap(what) {
 }
 
 / kvm_cr: cr_write 0 = / {
+	if (value >= 2147483648 && !paging[vcpu] && pin4[vcpu])
+		gates++
 	paging[vcpu] = value >= 2147483648
 	if (paging[vcpu] && lacks(value, pin0[vcpu]))
 		gap("CR0")

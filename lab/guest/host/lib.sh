@@ -27,6 +27,13 @@ fail()
 	exit 1
 }
 
+# lost WHAT: fail, but by no answer at all, which may be the emulator's fault
+lost()
+{
+	touch $g/lost
+	fail "$@"
+}
+
 # note WHAT: for the table, if all goes well
 note()
 {
@@ -57,20 +64,21 @@ open_pipes()
 		8<>$g/port.out 9<>$g/qmp.out
 }
 
-# start [-c CPUS] [-f FEATURES] [-k KERNEL] [-i INITRD] [-m MB] [WORD...]: QEMU
+# start [-c CPUS] [-f FEATURES] [-k KERNEL] [-i INITRD] [-m MB] [-M MACHINE] [WORD...]: QEMU
 more=
 start()
 {
 	started=$*
-	cpus=2 features='' kernel=bzImage initrd=guest.cpio memory=256
+	cpus=2 features='' kernel=bzImage initrd=guest.cpio memory=256 machine=q35
 	OPTIND=1
-	while getopts c:f:k:i:m: opt; do
+	while getopts c:f:k:i:m:M: opt; do
 		case $opt in
 		c) cpus=$OPTARG ;;
 		f) features=$OPTARG ;;
 		k) kernel=$OPTARG ;;
 		i) initrd=$OPTARG ;;
 		m) memory=$OPTARG ;;
+		M) machine=$OPTARG ;;
 		*) fail "start: -$opt" ;;
 		esac
 	done
@@ -82,8 +90,7 @@ start()
 	# shellcheck disable=SC2086 # a list
 	timeout -s KILL $limit ./qemu-system-x86_64 -L firmware \
 		-nodefaults -no-user-config -display none \
-		-machine q35 -accel kvm -m $memory -smp "$cpus" -cpu "$cpu$features" \
-		-global ICH9-LPC.disable_s3=0 \
+		-machine $machine -accel kvm -m $memory -smp "$cpus" -cpu "$cpu$features" \
 		-chardev "file,id=console,path=$g/console,append=on" -serial chardev:console \
 		-chardev pipe,id=port,path=$g/port -serial chardev:port \
 		-chardev pipe,id=qmp,path=$g/qmp -mon chardev=qmp,mode=control \
@@ -110,7 +117,7 @@ next_line()
 	until read -r -t 1 line <&5; do
 		kill -0 "$qemu" 2>/dev/null || fail "QEMU ended while waiting for the guest"
 		left=$((left - 1))
-		[ $left -gt 0 ] || fail "no answer in $1 s${asked:+ to: $asked}"
+		[ $left -gt 0 ] || lost "no answer in $1 s${asked:+ to: $asked}"
 	done
 	echo "guest: $line"
 }
@@ -180,14 +187,15 @@ qmp_line()
 	until read -r -t 1 answer <&7; do
 		kill -0 "$qemu" 2>/dev/null || fail "QEMU ended"
 		left=$((left - 1))
-		[ $left -gt 0 ] || fail "nothing from QEMU's monitor in $1 s"
+		[ $left -gt 0 ] || lost "nothing from QEMU's monitor in $1 s"
 	done
 	case $answer in
 	*'"event":'*)
 		event=${answer#*\"event\": \"}
 		event=${event%%\"*}
-		echo "QEMU: $event"
+		echo "$(cut -d' ' -f1 /proc/uptime) QEMU: $event"
 		events="$events $event "
+		[ "$event" != RESET ] || was_reset
 		;;
 	esac
 }
@@ -296,11 +304,18 @@ unpinned()
 	ask works
 }
 
-# A reset may let go of pins, see gap.awk. To be called while the vCPUs are not
-# in Linux.
+# A reset lets go of pins, see gap.awk. There may be more of them than one, SeaBIOS
+# makes another one when it is entered again. They are over long before Linux runs.
 was_reset()
 {
 	echo reset >$tracing/trace_marker
+}
+
+# drain: what has happened so far is not to be awaited
+drain()
+{
+	qmp '{"execute":"query-status"}'
+	events=
 }
 
 # reset: wait for one, and see that nothing is pinned afterwards. The firmware alone
@@ -308,7 +323,6 @@ was_reset()
 reset()
 {
 	await_event RESET 60
-	was_reset
 	free
 }
 
@@ -331,7 +345,7 @@ ended()
 	left=40
 	while kill -0 "$qemu" 2>/dev/null; do
 		left=$((left - 1))
-		[ $left -gt 0 ] || fail "QEMU does not end"
+		[ $left -gt 0 ] || lost "QEMU does not end"
 		sleep 0.5
 	done
 	status=0
