@@ -20,10 +20,12 @@ export LINUX REV FORCE
 help:
 	@echo 'Running things:'
 	@echo '  demo          build it all, attack a guest without and one with pinning'
-	@echo '  check         all tests: check-amd, check-intel and the demo'
+	@echo '  check         all tests: check-amd, check-intel, check-guest, check-cet, the demo'
 	@echo '  check-amd     KVM selftests on an (emulated) AMD host, compared with the base'
 	@echo '  check-intel   the same on an (emulated) Intel host'
 	@echo '  check-cet     a guest with CET on an emulated Intel host: CPU hotplug and kexec'
+	@echo '  check-guest   Linux guests through reboot, sleep, kexec, kdump, snapshots...;'
+	@echo '                ROWS="NAME...": only these, of lab/guest/rows'
 	@echo '  bench         what pinning costs: exits, instructions per exit, size'
 	@echo '  mutate        take out of KVM what the tests guard, see that they notice;'
 	@echo '                MUTATIONS="NAME...": only these, of lab/mutations'
@@ -79,7 +81,7 @@ demo: kernel qemu
 	@lab/demo.sh
 
 check: kernel kernel-base selftests qemu
-	@lab/check.sh amd intel demo
+	@lab/check.sh amd intel demo guest
 
 bench: kernel kernel-base selftests qemu
 	@lab/bench.sh
@@ -93,6 +95,11 @@ check-intel: kernel kernel-base selftests
 check-cet: kernel qemu
 	@lab/cet.sh
 
+# Names in lab/guest/rows, all if empty
+ROWS ?=
+check-guest: kernel kernel-base qemu
+	@lab/guest.sh $(ROWS)
+
 # Names in lab/mutations, all if empty
 MUTATIONS ?=
 mutate: kernel selftests
@@ -104,5 +111,6 @@ distclean:
 	@lab/clean.sh all
 
 .PHONY: help packages tree tree-linux tree-base tree-qemu export kernel \
-	kernel-base selftests qemu demo check check-amd check-intel check-cet bench mutate \
+	kernel-base selftests qemu demo check check-amd check-intel check-guest check-cet \
+	bench mutate \
 	clean distclean

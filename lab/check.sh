@@ -3,7 +3,7 @@
 #
 # Run what is to be checked and sum it up:
 #
-#	check.sh [amd] [intel] [demo]
+#	check.sh [amd] [intel] [demo] [guest]
 #
 # amd	the KVM selftests in an AMD host, on the unpatched kernel and on the
 #	patched one, each with the selftests of its own tree. A test that passes
@@ -13,6 +13,7 @@
 #	of the parameters of KVM's modules that change how guests run.
 # intel	the same in an Intel host, but for the tests in lab/not-run.intel
 # demo	the guests and attacks of the demo
+# guest	what happens in the life of a Linux guest, see lab/guest.sh
 
 set -eu
 
@@ -177,12 +178,19 @@ check_demo()
 	[ ! -s build/demo.results ] || cat build/demo.results >>$verdicts
 }
 
+check_guest()
+{
+	lab/guest.sh || echo "fail guest: see above" >>$verdicts
+	[ ! -s build/guest.results ] || cat build/guest.results >>$verdicts
+}
+
 for part; do
 	case $part in
 	amd) check_host amd npt=0 ;;
 	intel) check_host intel ept=0 unrestricted_guest=0 ;;
 	demo) check_demo ;;
-	*) die "usage: check.sh [amd] [intel] [demo]" ;;
+	guest) check_guest ;;
+	*) die "usage: check.sh [amd] [intel] [demo] [guest]" ;;
 	esac
 done
 

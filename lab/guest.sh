@@ -10,6 +10,8 @@
 # emulated AMD hosts, two at a time, each with one processor. A table is printed, and
 # what passed and what failed goes to build/guest.results.
 
+# shellcheck disable=SC2086,SC2013 # names
+
 set -eu
 
 # shellcheck source=lab/lib.sh
@@ -23,9 +25,10 @@ hosts="patched1 patched2 base"
 # Seconds for all rows of a host. Each row has limits of its own.
 limit=${GUEST_LIMIT:-1500}
 
+# shellcheck disable=SC2046 # a list
 [ $# -gt 0 ] || set -- $(sed '/^#/d' $rows | cut -f1)
 for row; do
-	grep -q "^$row[[:space:]]" $rows || die "no row $row in $rows"
+	grep -q "^${row}[[:space:]]" $rows || die "no row $row in $rows"
 done
 need make gcc ccache cpio awk tar qemu-system-x86_64
 for tree in linux linux-base; do
@@ -106,7 +109,7 @@ for host in $hosts; do
 		ln -s "$PWD/build/linux/out32/arch/x86/boot/bzImage" $guest/$host/bzImage32
 done
 for row; do
-	grep "^$row[[:space:]]" $rows
+	grep "^${row}[[:space:]]" $rows
 done | sort -u | sort -k2,2nr -s | awk -v dir=$guest '
 	$3 == "base" { host = "base" }
 	$3 == "patched" {

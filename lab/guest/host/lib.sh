@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2086,SC3045,SC2015,SC2034 # $g has no spaces, busybox has read -t
 #
 # What rows.sh is written with. A row has one guest at a time, which does what it is
 # told through its second serial port. What does not go as it should ends the row.
@@ -122,11 +122,11 @@ next_line()
 	echo "guest: $line"
 }
 
-# booted [SECONDS]: wait until a kernel, another one than before, asks for work
+# booted: wait until a kernel, another one than before, asks for work
 booted()
 {
 	asked="boot"
-	next_line "${1:-90}"
+	next_line 60
 	case $line in
 	booted\ ?*) ;;
 	*) fail "not booted, but: $line" ;;
@@ -282,12 +282,12 @@ online()
 	[ "$(grep -c '^msr ' $g/answer)" -eq "$1" ] || fail "not $1 CPUs have MSRs"
 }
 
-# pinned [CR4]: by what the kernel says, what it reads, and what QEMU shows, all CPUs
+# pinned [CR4 [WORDS]]: by what the kernel says, what it reads, and what QEMU shows, all CPUs
 # are online, hold their pins and work
 pinned()
 {
 	cr4=${1:-$all_cr4}
-	says "pinned CR0 bits $all_cr0, CR4 bits $cr4"
+	says "pinned CR0 bits $all_cr0, CR4 bits $cr4${2-}"
 	online "$cpus"
 	[ "$(grep -c "^msr [0-9]* $all_cr0 $cr4\$" $g/answer)" -eq "$cpus" ] ||
 		fail "other MSRs than CR0 $all_cr0, CR4 $cr4: $(grep ^msr $g/answer)"

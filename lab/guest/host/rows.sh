@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=dash disable=SC2154 # of lib.sh
+# shellcheck shell=dash disable=SC2154,SC2086,SC2016,SC2034 # of lib.sh
 #
 # The rows of the table: row_NAME() is what ../rows has as NAME, with - for _.
 
@@ -21,8 +21,8 @@ violations()
 row_boot()
 {
 	at_least 14
-	for n in 1 2 4; do
-		boot -c $n
+	for i in 1 2 4; do
+		boot -c $i
 		pinned
 		finish
 	done
@@ -203,7 +203,7 @@ row_kexec()
 	at_least 4 3
 	boot
 	pinned
-	for n in 1 2 3; do
+	for i in 1 2 3; do
 		kexec
 		pinned
 	done
@@ -214,11 +214,11 @@ row_kexec()
 row_kdump()
 {
 	at_least 8
-	for n in 0 1; do
+	for i in 0 1; do
 		boot -m 512 crashkernel=160M
 		ask "load -crash bzImage $words nr_cpus=1"
 		pinned
-		tell "taskset -c $n sh -c 'echo c >/proc/sysrq-trigger'"
+		tell "taskset -c $i sh -c 'echo c >/proc/sysrq-trigger'"
 		booted
 		says "pinned CR0 bits $all_cr0, CR4 bits $all_cr4"
 		online 1
@@ -227,7 +227,7 @@ row_kdump()
 		ask './tool find /proc/vmcore OSRELEASE='
 		ask works
 		finish
-		note "panic on CPU $n"
+		note "panic on CPU $i"
 	done
 }
 
@@ -289,9 +289,9 @@ row_kexec_words()
 	boot
 	pinned
 	kexec bzImage no-kvmcrpin
-	pinned
+	pinned $all_cr4 " already, in spite of no-kvmcrpin"
 	ask 'toggle 2'
-	pinned
+	held
 	note "no-kvmcrpin: the pins stay"
 	kexec bzImage clearcpuid=smap,umip,smep nofsgsbase
 	ask report
@@ -353,7 +353,7 @@ row_savevm_hotplug()
 	pinned
 	ask busy
 	tell 'toggle 10'
-	for n in 1 2 3; do
+	for i in 1 2 3; do
 		sleep 1
 		move
 	done
@@ -361,7 +361,7 @@ row_savevm_hotplug()
 	ask idle
 	pinned
 	finish
-	note "$n times while CPU 1 comes and goes"
+	note "$i times while CPU 1 comes and goes"
 }
 
 row_savevm_s3()
@@ -488,21 +488,21 @@ row_la57()
 # Its init has no shell.
 row_i386()
 {
-	for n in 2 4; do
-		start -c $n -k bzImage32 -i guest32.cpio
+	for i in 2 4; do
+		start -c $i -k bzImage32 -i guest32.cpio
 		booted
 		free
 		asked="the 32-bit guest's work"
 		while next_line 60; do
 			case $line in
-			online\ *) [ "$line" = "online 0-$((n - 1))" ] || fail "of $n CPUs: $line" ;;
+			online\ *) [ "$line" = "online 0-$((i - 1))" ] || fail "of $i CPUs: $line" ;;
 			kernel\ *) note "${line#kernel }" ;;
 			exit\ *) break ;;
 			esac
 		done
 		[ "$line" = "exit 0" ] || fail "$line"
 		ended
-		note "$n CPUs"
+		note "$i CPUs"
 	done
 }
 
