@@ -110,13 +110,15 @@ boot()
 	booted
 }
 
-# next_line SECONDS: of the guest, in $line
+# next_line SECONDS: of the guest, in $line. If it is quiet for long, its port may have
+# lost an interrupt and wait for it to send more. An empty line makes another one.
 next_line()
 {
 	left=$1
 	until read -r -t 1 line <&5; do
 		kill -0 "$qemu" 2>/dev/null || fail "QEMU ended while waiting for the guest"
 		left=$((left - 1))
+		[ $((left % 5)) -ne 0 ] || echo >&4
 		[ $left -gt 0 ] || lost "no answer in $1 s${asked:+ to: $asked}"
 	done
 	echo "guest: $line"
