@@ -23,7 +23,7 @@ qemu=build/qemu-system-x86_64
 firmware=build/qemu-firmware
 hosts="patched1 patched2 base"
 # Seconds for all rows of a host. Each row has limits of its own.
-limit=${GUEST_LIMIT:-1500}
+limit=1500
 
 # shellcheck disable=SC2046 # a list
 [ $# -gt 0 ] || set -- $(sed '/^#/d' $rows | cut -f1)

@@ -88,5 +88,6 @@ function gap(what) {
 
 END {
 	print "pins " pins + 0
+	print "gates " gates + 0
 	print "violations " violations + 0
 }

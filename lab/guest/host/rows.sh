@@ -8,8 +8,14 @@
 # them, a CPU that comes back finds them.
 at_least()
 {
-	echo "$1" >$g/expected-pins
-	echo "${2-0}" >$g/expected-gates
+	echo "$1" >$g/pins
+	echo "${2-0}" >$g/gates
+}
+
+# never_pins: no write that pins may be in the trace
+never_pins()
+{
+	touch $g/no-pins
 }
 
 # violations N: are what has to be traced
@@ -415,6 +421,7 @@ row_savevm_kexec()
 
 row_no_pins()
 {
+	never_pins
 	boot no-kvmcrpin
 	unpinned no-kvmcrpin
 	ask 'toggle 2'
@@ -423,6 +430,7 @@ row_no_pins()
 
 row_not_offered()
 {
+	never_pins
 	boot -f ,kvm-cr-pin=off
 	unpinned "not supported by the host"
 	ask 'toggle 2'
@@ -439,6 +447,7 @@ row_base_host()
 
 row_base_guest()
 {
+	never_pins
 	boot -k base
 	ask report
 	online 2
@@ -485,13 +494,14 @@ row_la57()
 	finish
 }
 
-# Its init has no shell.
+# Its init has no shell. QEMU must not look at the registers: it writes them back, and
+# with a TR that is busy, as it always is, the emulator ends at the next system call.
 row_i386()
 {
+	never_pins
 	for i in 2 4; do
 		start -c $i -k bzImage32 -i guest32.cpio
 		booted
-		free
 		asked="the 32-bit guest's work"
 		while next_line 60; do
 			case $line in
