@@ -26,7 +26,7 @@ hosts="patched1 patched2 base"
 limit=1500
 
 # shellcheck disable=SC2046 # a list
-[ $# -gt 0 ] || set -- $(sed '/^#/d' $rows | cut -f1)
+[ $# -gt 0 ] || set -- $(awk '!/^#/ { print $1 }' $rows)
 for row; do
 	grep -q "^${row}[[:space:]]" $rows || die "no row $row in $rows"
 done
