@@ -212,6 +212,7 @@ done | awk -F '[ \t]+' -v results=build/guest.results '
 	}' $guest/all $rows -
 
 echo
+sed -n 's/^note //p' $guest/patched?.results | sort -u
 for host in $hosts; do
 	[ ! -s $guest/$host.status ] || [ "$(cat $guest/$host.status)" -eq 0 ] || {
 		echo "fail guest: host, $host, ended with status $(cat $guest/$host.status)" >>build/guest.results

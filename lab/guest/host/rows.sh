@@ -4,8 +4,8 @@
 # The rows of the table: row_NAME() is what ../rows has as NAME, with - for _.
 
 # at_least PINS [GATES]: so many writes that pin have to be in the trace, or it isn't
-# worth much, and so often paging has to have been turned on with pins. INIT keeps
-# them, a CPU that comes back finds them.
+# worth much, and, if writes of CR0 are traced, so often paging has to have been turned
+# on with pins. INIT keeps them, a CPU that comes back finds them.
 at_least()
 {
 	echo "$1" >$g/pins
