@@ -20,10 +20,9 @@ export LINUX REV FORCE
 help:
 	@echo 'Running things:'
 	@echo '  demo          build it all, attack a guest without and one with pinning'
-	@echo '  check         all tests: check-amd, check-intel, check-guest, check-cet, the demo'
+	@echo '  check         all tests: check-amd, check-intel, check-guest and the demo'
 	@echo '  check-amd     KVM selftests on an (emulated) AMD host, compared with the base'
 	@echo '  check-intel   the same on an (emulated) Intel host'
-	@echo '  check-cet     a guest with CET on an emulated Intel host: CPU hotplug and kexec'
 	@echo '  check-guest   Linux guests through reboot, sleep, kexec, kdump, snapshots...;'
 	@echo '                ROWS="NAME...": only these, of lab/guest/rows'
 	@echo '  bench         what pinning costs: exits, instructions per exit, size'
@@ -92,9 +91,6 @@ check-amd: kernel kernel-base selftests
 check-intel: kernel kernel-base selftests
 	@lab/check.sh intel
 
-check-cet: kernel qemu
-	@lab/cet.sh
-
 # Names in lab/guest/rows, all if empty
 ROWS ?=
 check-guest: kernel kernel-base qemu
@@ -111,6 +107,5 @@ distclean:
 	@lab/clean.sh all
 
 .PHONY: help packages tree tree-linux tree-base tree-qemu export kernel \
-	kernel-base selftests qemu demo check check-amd check-intel check-guest check-cet \
-	bench mutate \
-	clean distclean
+	kernel-base selftests qemu demo check check-amd check-intel check-guest \
+	bench mutate clean distclean

@@ -35,7 +35,7 @@ build_job()
 {
 	make -C build/linux O=out ARCH=x86_64 CC="ccache gcc" \
 		M="$PWD/lab/cet/host" MO="$PWD/$cet/module"
-	ccache gcc -O2 -Wall -static -o $cet/guest/job/tool lab/cet/guest/tool.c
+	ccache gcc -O2 -Wall -static -o $cet/guest/job/tool lab/guest/guest/tool.c
 }
 step "building what the guest with CET needs" build/log/cet.log build_job
 

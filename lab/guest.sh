@@ -7,8 +7,9 @@
 #	guest.sh [ROW...]
 #
 # lab/guest/rows lists the rows, lab/guest/host/rows.sh is what they do. They run in
-# emulated AMD hosts, two at a time, each with one processor. A table is printed, and
-# what passed and what failed goes to build/guest.results.
+# emulated AMD hosts, two at a time, each with one processor, but for cet, which is
+# lab/cet.sh's. A table is printed, and what passed and what failed goes to
+# build/guest.results.
 
 # shellcheck disable=SC2086,SC2013 # names
 
@@ -21,7 +22,7 @@ guest=build/guest
 rows=lab/guest/rows
 qemu=build/qemu-system-x86_64
 firmware=build/qemu-firmware
-hosts="patched1 patched2 base"
+hosts="patched1 patched2 base intel"
 # Seconds for all rows of a host. Each row has limits of its own.
 limit=1500
 
@@ -111,7 +112,8 @@ done
 for row; do
 	grep "^${row}[[:space:]]" $rows
 done | sort -u | sort -k2,2nr -s | awk -v dir=$guest '
-	$3 == "base" { host = "base" }
+	BEGIN { sum[2] = 120 }	# base and intel
+	$3 != "patched" { host = $3 }
 	$3 == "patched" {
 		host = sum[1] <= sum[2] ? "patched1" : "patched2"
 		sum[host == "patched1" ? 1 : 2] += $2
@@ -123,6 +125,15 @@ machine()
 {
 	: >$guest/$1.results
 	[ -s $guest/$1/list ] || return 0
+	if [ "$1" = intel ]; then
+		echo "begin cet" >$guest/intel.results
+		from=$(date +%s)
+		verdict=pass
+		lab/cet.sh >$guest/intel.log 2>&1 || verdict=fail
+		echo "$verdict cet $(($(date +%s) - from)) $(grep "^$verdict" build/cet.results | sed "s/^$verdict cet: //" | paste -s -d ,)" >>$guest/intel.results
+		sed 's/^/[cet: row] /' $guest/intel.log >$guest/intel.console
+		return
+	fi
 	tree=linux
 	initramfs=build/initramfs.cpio
 	if [ "$1" = base ]; then
@@ -155,16 +166,19 @@ say "running $# rows in emulated hosts"
 : >$guest/patched1.results
 : >$guest/patched2.results
 : >$guest/base.results
+: >$guest/intel.results
 machine patched1 &
 one=$!
 {
 	machine patched2
 	machine base
+	machine intel
 } &
 two=$!
 {
 	tail -q -n +1 -f --pid=$one -s 1 $guest/patched1.results | follow &
-	tail -q -n +1 -f --pid=$two -s 1 $guest/patched2.results $guest/base.results | follow &
+	tail -q -n +1 -f --pid=$two -s 1 $guest/patched2.results $guest/base.results \
+		$guest/intel.results | follow &
 	wait
 } &
 follower=$!

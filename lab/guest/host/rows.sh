@@ -159,39 +159,42 @@ row_hibernate()
 	pinned
 	ask 'toggle 2'
 	pinned
+	hibernate
+	start resume=/dev/vdb no-kvmcrpin
+	resumed
+	pinned
+	ask 'toggle 2'
+	pinned
+	finish
+	note "the same kernel; one with no-kvmcrpin"
+}
+
+# image_refused: by the kernel that restores it, which goes on without
+image_refused()
+{
+	hibernate
+	start resume=/dev/vdb
+	booted
+	pinned
+	ask 'dmesg | grep "Hibernate image is of a kernel without pinned"'
+	note "$(sed 's/^\[[^]]*] //' $g/answer | head -n 1)"
 	finish
 }
 
-# The kernel that restores the image pins, the one in the image has no idea.
 row_hibernate_unpinned()
 {
 	at_least 4
 	boot no-kvmcrpin
 	unpinned no-kvmcrpin
-	hibernate
-	start resume=/dev/vdb
-	resumed
-	ask works
-	held
-	ask 'toggle 2'
-	ask works
-	held -p
-	finish
+	image_refused
 }
 
-# What the image's kernel can't live with is refused by the one that restores it.
 row_hibernate_lacking()
 {
 	at_least 8
 	boot clearcpuid=smap
 	pinned 0x110800
-	hibernate
-	start resume=/dev/vdb
-	booted
-	pinned
-	ask 'dmesg | grep -i "hibernat.*pin\|pin.*hibernat\|PM:.*pin"'
-	note "$(sed 's/^\[[^]]*] //' $g/answer | head -n 1)"
-	finish
+	image_refused
 }
 
 # kexec [KERNEL WORD...]: the loaded kernel, with the usual words or these
@@ -307,6 +310,14 @@ row_kexec_words()
 	ask 'toggle 1'
 	held
 	note "clearcpuid=smap,umip,smep nofsgsbase: lives"
+	kexec bzImage nopv
+	ask report
+	online 2
+	held
+	ask 'toggle 1; works'
+	refused './tool load-old'
+	held
+	note "nopv: lives"
 	kexec
 	pinned
 	finish
