@@ -7,9 +7,9 @@
 #	guest.sh [ROW...]
 #
 # lab/guest/rows lists the rows, lab/guest/host/rows.sh is what they do. They run in
-# emulated AMD hosts, two at a time, each with one processor, but for cet, which is
-# lab/cet.sh's. A table is printed, and what passed and what failed goes to
-# build/guest.results.
+# emulated AMD hosts, two at a time, each with one processor, but for i386, which
+# the AMD emulator can't run, and cet, which is lab/cet.sh's: they have Intel hosts. A
+# table is printed, and what passed and what failed goes to build/guest.results.
 
 # shellcheck disable=SC2086,SC2013 # names
 
@@ -22,7 +22,7 @@ guest=build/guest
 rows=lab/guest/rows
 qemu=build/qemu-system-x86_64
 firmware=build/qemu-firmware
-hosts="patched1 patched2 base intel"
+hosts="patched1 patched2 base intel cet"
 # Seconds for all rows of a host. Each row has limits of its own.
 limit=1500
 
@@ -112,7 +112,7 @@ done
 for row; do
 	grep "^${row}[[:space:]]" $rows
 done | sort -u | sort -k2,2nr -s | awk -v dir=$guest '
-	BEGIN { sum[2] = 120 }	# base and intel
+	BEGIN { sum[2] = 230 }	# the other hosts
 	$3 != "patched" { host = $3 }
 	$3 == "patched" {
 		host = sum[1] <= sum[2] ? "patched1" : "patched2"
@@ -125,13 +125,13 @@ machine()
 {
 	: >$guest/$1.results
 	[ -s $guest/$1/list ] || return 0
-	if [ "$1" = intel ]; then
-		echo "begin cet" >$guest/intel.results
+	if [ "$1" = cet ]; then
+		echo "begin cet" >$guest/cet.results
 		from=$(date +%s)
 		verdict=pass
-		lab/cet.sh >$guest/intel.log 2>&1 || verdict=fail
-		echo "$verdict cet $(($(date +%s) - from)) $(grep "^$verdict" build/cet.results | sed "s/^$verdict cet: //" | paste -s -d ,)" >>$guest/intel.results
-		sed 's/^/[cet: row] /' $guest/intel.log >$guest/intel.console
+		lab/cet.sh >$guest/cet.log 2>&1 || verdict=fail
+		echo "$verdict cet $(($(date +%s) - from)) $(grep "^$verdict" build/cet.results | sed "s/^$verdict cet: //" | paste -s -d ,)" >>$guest/cet.results
+		sed 's/^/[cet: row] /' $guest/cet.log >$guest/cet.console
 		return
 	fi
 	tree=linux
@@ -140,8 +140,10 @@ machine()
 		tree=linux-base
 		initramfs=build/initramfs-base.cpio
 	fi
+	vendor=amd
+	[ "$1" != intel ] || vendor=intel
 	status=0
-	lab/run.sh -e amd -c 1 -t "$limit" -a "nohz=off highres=off" \
+	lab/run.sh -e $vendor -c 1 -t "$limit" -a "nohz=off highres=off" \
 		-k build/$tree/out/arch/x86/boot/bzImage -i $initramfs -j $guest/$1 \
 		-l $guest/$1.console -r $guest/$1.results 2>$guest/$1.err || status=$?
 	echo $status >$guest/$1.status
@@ -163,22 +165,22 @@ follow()
 }
 
 say "running $# rows in emulated hosts"
-: >$guest/patched1.results
-: >$guest/patched2.results
-: >$guest/base.results
-: >$guest/intel.results
+for host in $hosts; do
+	: >$guest/$host.results
+done
 machine patched1 &
 one=$!
 {
 	machine patched2
 	machine base
 	machine intel
+	machine cet
 } &
 two=$!
 {
 	tail -q -n +1 -f --pid=$one -s 1 $guest/patched1.results | follow &
 	tail -q -n +1 -f --pid=$two -s 1 $guest/patched2.results $guest/base.results \
-		$guest/intel.results | follow &
+		$guest/intel.results $guest/cet.results | follow &
 	wait
 } &
 follower=$!

@@ -505,8 +505,7 @@ row_la57()
 	finish
 }
 
-# Its init has no shell. QEMU must not look at the registers: it writes them back, and
-# with a TR that is busy, as it always is, the emulator ends at the next system call.
+# Its init has no shell.
 row_i386()
 {
 	never_pins
