@@ -113,6 +113,8 @@ void _start(void)
 	call(__NR_getrandom, (long)&mask, sizeof(mask), 0, 0, 0);
 	for (cpu = 0; cpu < 8; cpu++)
 		id[cpu] = 'a' + (mask >> (4 * cpu) & 0xf);
+	/* The first character may get lost, this one isn't missed. */
+	say("\n");
 	say("booted ");
 	say(id);
 	say("\n");
