@@ -14,6 +14,8 @@ set -eu
 [ $# -eq 0 ] || die "usage: cet.sh"
 
 bzimage=build/linux/out/arch/x86/boot/bzImage
+# Another one than the host's, when it's known to be wrong
+kernel=${GUEST_KERNEL:-$bzimage}
 initramfs=build/initramfs.cpio
 cet=build/cet
 limit=420
@@ -39,10 +41,11 @@ build_job()
 }
 step "building what the guest with CET needs" build/log/cet.log build_job
 
-cp $bzimage lab/cet/guest/run $cet/guest/job
+cp "$kernel" lab/cet/guest/run $cet/guest/job
+cp "$kernel" $cet/host/bzImage
 (cd $cet/guest && find job | cpio -o -H newc -R 0:0 --quiet) >$cet/job.cpio
 cat $initramfs $cet/job.cpio >$cet/host/guest.cpio
-ln -s "$PWD/build/qemu-system-x86_64" "$PWD/$bzimage" "$PWD/$cet/module/cet.ko" \
+ln -s "$PWD/build/qemu-system-x86_64" "$PWD/$cet/module/cet.ko" \
 	"$PWD/lab/cet/host/run" $cet/host
 ln -s "$PWD/build/qemu-firmware" $cet/host/firmware
 

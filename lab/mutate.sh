@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Take out of KVM, one after the other, what the tests are supposed to guard, and
-# see that they notice:
+# Take out of KVM and of the guest's kernel, one after the other, what the tests are
+# supposed to guard, and see that they notice:
 #
 #	mutate.sh [NAME...]
 #
@@ -11,11 +11,12 @@
 #
 #	# WHAT
 #	# HOST[PARAMETER=N]: TEST [ARGUMENT...]
+#	# guest: ROW
 #	# build
 #
 # i.e. all of these tests must fail in a host of that vendor, with KVM loaded with
-# that parameter, or the kernel must not build. A test that skips what it is told to
-# run hasn't noticed anything.
+# that parameter, or this row of lab/guest/rows with such a guest, or the kernel must
+# not build. A test that skips what it is told to run hasn't noticed anything.
 
 set -eu
 
@@ -117,6 +118,15 @@ for host in amd intel; do
 	done <$results/list
 done
 
+rows=$(for name; do
+	directives "$name"
+done | sed -n 's/^guest: //p' | sort -u)
+if [ -n "$rows" ]; then
+	say "guests as they are"
+	# shellcheck disable=SC2086 # a list
+	lab/guest.sh $rows >&2 || die "rows fail with nothing taken out"
+fi
+
 for name; do
 	diff=lab/mutations/$name.diff
 	what=$(sed -n '1s/^# //p' "$diff")
@@ -133,6 +143,26 @@ for name; do
 		else
 			row "$name" BROKEN "it fails to build in another way"
 		fi
+		continue
+	fi
+	rows=$(directives "$name" | sed -n 's/^guest: //p')
+	if [ -n "$rows" ]; then
+		if ! lab/kernel.sh linux-mutant bzImage 2>$results/build; then
+			cat $results/build >&2
+			row "$name" BROKEN "it does not build"
+			continue
+		fi
+		# shellcheck disable=SC2086 # a list
+		GUEST_KERNEL=$tree/out/arch/x86/boot/bzImage lab/guest.sh $rows \
+			>"$results/$name.guest" 2>&1 || :
+		for guest_row in $rows; do
+			result=$(sed -n "s/^\([a-z]*\) guest: $guest_row\( \|$\)/\1 /p" build/guest.results)
+			case $result in
+			'' | *"host died"*) row "$name" BROKEN "$what: $guest_row gave no result" ;;
+			'fail '*) row "$name" killed "$what: $guest_row: ${result#fail }" ;;
+			*) row "$name" SURVIVED "$what: $guest_row: $result" ;;
+			esac
+		done
 		continue
 	fi
 	if ! build 2>$results/build; then

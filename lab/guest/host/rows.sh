@@ -136,7 +136,8 @@ row_s3()
 # hibernate: to disk, and off
 hibernate()
 {
-	ask 'state=kept; mkswap /dev/vdb >/dev/null && swapon /dev/vdb && echo shutdown >/sys/power/disk'
+	ask 'state=kept; grep -q vdb /proc/swaps || { mkswap /dev/vdb >/dev/null && swapon /dev/vdb; }'
+	ask 'echo shutdown >/sys/power/disk'
 	tell 'echo disk >/sys/power/state; echo "status $? state $state"'
 	ended
 }
