@@ -4,36 +4,38 @@
 # the compiler's cache in CACHE, which all clones share.
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kvm-cr-pinning
-export CACHE
-
 # A kernel repository of your own to take the base from, and where it starts
 LINUX ?=
 REV ?= v7.3
-# Replace work in build/linux and build/qemu that patches/ does not have
+# A clone of kvm-unit-tests
+KUT ?=
+# Replace work in the trees in build/ that patches/ does not have
 FORCE ?=
-export LINUX REV FORCE
+# kvm: no emulation where this machine's CPU will do
+ACCEL ?=
+export CACHE LINUX REV KUT FORCE ACCEL
 
 # Each step uses all processors, and the steps report one at a time.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-help:
-	@echo 'Running things:'
-	@echo '  demo          build it all, attack a guest without and one with pinning'
-	@echo '  check         all tests: check-amd, check-intel, check-guest and the demo'
-	@echo '  check-amd     KVM selftests on an (emulated) AMD host, compared with the base'
-	@echo '  check-intel   the same on an (emulated) Intel host'
-	@echo '  check-guest   Linux guests through reboot, sleep, kexec, kdump, snapshots...;'
-	@echo '                ROWS="NAME...": only these, of lab/guest/rows'
+help::
+	@echo 'Running things (emulated; ACCEL=kvm: as far as possible under KVM):'
+	@echo '  demo          attack a guest without and one with pinning'
+	@echo '  check         all tests: check-amd, check-intel and check-guest'
+	@echo '  check-amd     KVM selftests on an AMD host, compared with the base'
+	@echo '  check-intel   the same on an Intel host'
+	@echo '  check-guest   Linux guests under attack, and through reboot, sleep, kexec,'
+	@echo '                kdump, snapshots...; ROWS="NAME...": only these'
 	@echo '  bench         what pinning costs: exits, instructions per exit, size'
 	@echo '  mutate        take out of KVM what the tests guard, see that they notice;'
 	@echo '                MUTATIONS="NAME...": only these, of lab/mutations'
 	@echo
 	@echo 'Working on the series:'
 	@echo '  tree          build/linux and build/qemu: git trees with patches/ on top;'
-	@echo '                LINUX=DIR REV=REV: a worktree of your own kernel repository;'
+	@echo '                LINUX=DIR REV=REV: on top of REV in a repository of your own;'
 	@echo '                FORCE=1: replace work that patches/ does not have'
-	@echo '  export        write the commits of both trees back to patches/'
+	@echo '  export        write the commits of the trees back to patches/'
 	@echo
 	@echo 'Building parts:'
 	@echo '  packages      install the Debian packages in lab/packages (as root)'
@@ -47,58 +49,72 @@ help:
 	@echo 'CACHE is $(CACHE)'
 
 packages:
-	@sh lab/packages.sh
+	@lab/packages.sh
+have-packages:
+	@lab/packages.sh check
 
-tree: tree-linux tree-qemu
-tree-linux: packages
-	@lab/tree.sh linux
+# The trees. Whether a file in one is out of date only the build systems in them know:
+# these run each time, and leave what they make alone if it is what it was.
+tree: tree-linux tree-qemu $(if $(KUT),tree-kvm-unit-tests)
+tree-linux tree-qemu tree-kvm-unit-tests: tree-%: have-packages
+	@lab/tree.sh $*
 tree-base: tree-linux
 	@lab/tree.sh linux-base
-tree-qemu: packages
-	@lab/tree.sh qemu
-
 export:
 	@lab/export.sh linux
 	@lab/export.sh qemu
+	@lab/export.sh kvm-unit-tests
 
-kernel: tree-linux
+linux := build/linux/out/arch/x86/boot/bzImage
+base := build/linux-base/out/arch/x86/boot/bzImage
+qemu := build/qemu-system-x86_64
+$(linux): tree-linux
 	@lab/kernel.sh linux
-	@lab/initramfs.sh build/linux/out build/initramfs.cpio
-kernel-base: tree-base
+$(base): tree-base
 	@lab/kernel.sh linux-base
-	@lab/initramfs.sh build/linux-base/out build/initramfs-base.cpio
-
-selftests: tree-base
+build/initramfs.cpio: tree-linux $(linux) lab/init lab/initramfs.sh
+	@lab/initramfs.sh build/linux/out $@
+build/initramfs-base.cpio: tree-base $(base) lab/init lab/initramfs.sh
+	@lab/initramfs.sh build/linux-base/out $@
+build/selftests/linux/list: tree-linux $(linux)
 	@lab/selftests.sh linux
+build/selftests/linux-base/list: tree-base $(base)
 	@lab/selftests.sh linux-base
-
-qemu: tree-qemu
-	@lab/fetch.sh meson >/dev/null
+$(qemu): tree-qemu
 	@lab/build-qemu.sh
 
+kernel: build/initramfs.cpio
+kernel-base: build/initramfs-base.cpio
+selftests: build/selftests/linux/list build/selftests/linux-base/list
+qemu: $(qemu)
+
 demo: kernel qemu
-	@lab/demo.sh
+	@lab/guest.sh demo
 
-check: kernel kernel-base selftests qemu
-	@lab/check.sh amd intel demo guest
+# The results on the unpatched kernel are good until something changes there.
+build/results/amd-base.tap: lab/machine-qemu.sh $(qemu)
+build/results/intel-base.tap: lab/machine-bochs.sh lab/not-run.intel
+build/results/%-base.tap: build/initramfs-base.cpio build/selftests/linux-base/list \
+		lab/run.sh lab/selftests-run.sh lab/selftests-job.sh
+	@lab/check.sh $*-base
 
-bench: kernel kernel-base selftests qemu
-	@lab/bench.sh
-
-check-amd: kernel kernel-base selftests
-	@lab/check.sh amd
-
-check-intel: kernel kernel-base selftests
-	@lab/check.sh intel
-
-# Names in lab/guest/rows, all if empty
+# Names of rows of guests, all if empty
 ROWS ?=
-check-guest: kernel kernel-base qemu
-	@lab/guest.sh $(ROWS)
+export ROWS
+check: check-built build/results/amd-base.tap build/results/intel-base.tap
+	@lab/check.sh amd intel guest
+check-amd check-intel: check-%: check-built build/results/%-base.tap
+	@lab/check.sh $*
+check-guest: check-built
+	@lab/check.sh guest
+check-built: kernel kernel-base selftests qemu
+
+bench: check-built
+	@lab/bench.sh
 
 # Names in lab/mutations, all if empty
 MUTATIONS ?=
-mutate: kernel selftests
+mutate: check-built
 	@lab/mutate.sh $(MUTATIONS)
 
 clean:
@@ -106,6 +122,9 @@ clean:
 distclean:
 	@lab/clean.sh all
 
-.PHONY: help packages tree tree-linux tree-base tree-qemu export kernel \
-	kernel-base selftests qemu demo check check-amd check-intel check-guest \
-	bench mutate clean distclean
+.PHONY: help packages have-packages tree tree-linux tree-base tree-qemu \
+	tree-kvm-unit-tests export kernel kernel-base selftests qemu demo check \
+	check-built check-amd check-intel check-guest bench mutate clean distclean
+
+# What is checked and made of the series themselves
+-include lab/series.mk

@@ -9,42 +9,22 @@ set -eu
 # shellcheck source=lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# remove_worktree TREE: that it is one shall be forgotten, too, perhaps in a
-# repository of the user's
-remove_worktree()
-{
-	[ ! -f "$1/.git" ] ||
-		g -C "$1" worktree remove --force --force "$PWD/$1" || :
-}
-
 [ -d build ] || exit 0
-remove_worktree build/linux-mutant
-rm -rf build/linux/out build/linux-base/out build/qemu/build
-if [ "${1-}" != all ]; then
-	for entry in build/* build/.[!.]*; do
-		case $entry in
-		build/linux|build/linux-base|build/qemu|build/.*.lock|build/.*.done) ;;
-		*) rm -rf "$entry" ;;
-		esac
+if [ "${1-}" = all ]; then
+	for tree in build/linux build/qemu build/kvm-unit-tests; do
+		if [ ! -d "$tree/.git" ] || [ -n "${FORCE-}" ]; then
+			continue
+		fi
+		was=$(recorded "$tree")
+		if [ "$(tree_id "$tree")" != "${was#* }" ] ||
+		   [ -n "$(g -C "$tree" status --porcelain)" ]; then
+			die "$tree has work that patches/ lacks: \"make export\" it, or \"make distclean FORCE=1\""
+		fi
 	done
+	rm -rf build
 	exit 0
 fi
-
-for name in linux qemu; do
-	tree=build/$name
-	if [ ! -e "$tree/.git" ] || [ -n "${FORCE-}" ]; then
-		continue
-	fi
-	exported=none
-	file=$(record_file "$tree")
-	if [ -r "$file" ]; then
-		exported=$(cut -d' ' -f1 "$file")
-	fi
-	if [ "$(g -C "$tree" rev-parse HEAD)" != "$exported" ] ||
-	   [ -n "$(g -C "$tree" status --porcelain)" ]; then
-		die "$tree has work that patches/$name lacks: \"make export\" it, or \"make distclean FORCE=1\""
-	fi
-done
-remove_worktree build/linux-base
-remove_worktree build/linux
-rm -rf build
+rm -rf build/linux/out* build/linux-base/out* build/qemu/build
+find build -mindepth 1 -maxdepth 1 ! -name linux ! -name linux-base ! -name qemu \
+	! -name kvm-unit-tests ! -name '.*.lock' -exec rm -rf {} +
+g -C build/linux worktree prune 2>/dev/null || :

@@ -4,7 +4,7 @@
 # Fetch what the lab builds from Debian, and print the file to use:
 #
 #	fetch.sh linux		linux-source-7.3_VERSION_all.deb
-#	fetch.sh qemu		qemu_VERSION.dsc, its archives beside it
+#	fetch.sh qemu		qemu_10.2.VERSION.dsc, its archives beside it
 #	fetch.sh meson		meson_VERSION_all.deb
 #
 # What was fetched once is kept and used without asking the network. apt checks
@@ -16,81 +16,44 @@ set -eu
 # shellcheck source=lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-apt=$CACHE/apt
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
+# The patches fit on no other version than one that begins like this.
+begin=
+instead="put its files into $DL yourself"
 case ${1-} in
-linux) package=linux-source-7.3 suffix=.deb mb=700 ;;
-qemu) package=qemu suffix=.dsc mb=400 ;;
-meson) package=meson suffix=.deb mb=250 ;;
+linux)
+	package=linux-source-7.3 source="deb trixie-backports" suffix=.deb
+	instead="use a kernel tree of your own: \"make tree LINUX=/path/to/linux REV=v7.3\""
+	;;
+qemu) package=qemu begin=10.2. source="deb-src sid" suffix=.dsc ;;
+meson) package=meson source="deb bookworm-backports" suffix=.deb ;;
 *) die "usage: fetch.sh linux|qemu|meson" ;;
-esac
-
-# What to say when there is no way to get the package.
-case $1 in
-linux) instead="or use a kernel tree of your own: \"make tree LINUX=/path/to/linux REV=v7.3\"" ;;
-*) instead="or put its files into $DL yourself" ;;
 esac
 
 # newest: the file of the highest version in the cache
 newest()
 {
-	best='' best_version=''
-	for file in "$DL/$package"_*"$suffix"; do
-		[ -f "$file" ] || continue
-		version=${file##*/"$package"_}
-		version=${version%_*}
-		if [ -z "$best" ] ||
-		   dpkg --compare-versions "${version%"$suffix"}" gt "$best_version"; then
-			best=$file
-			best_version=${version%"$suffix"}
-		fi
-	done
-	[ -n "$best" ] && echo "$best"
+	find "$DL" -maxdepth 1 -name "${package}_$begin*$suffix" 2>/dev/null | sort -V | tail -n 1 | grep .
 }
-
-need dpkg git
-if newest; then
-	exit 0
-fi
-
-# The mirror is the system's own. Containers come without apt's lists; then
-# get them, to a place of our own.
-mirror()
-{
-	if [ -n "${DEBIAN_MIRROR-}" ]; then
-		echo "$DEBIAN_MIRROR"
-		return
-	fi
-	# shellcheck disable=SC2016 # apt's own variable
-	set -- indextargets --format '$(REPO_URI)' \
-		'Created-By: Packages' 'Origin: Debian' 'Label: Debian'
-	uri=$(apt-get "$@" | grep -v '^cdrom:' | head -n 1)
-	if [ -z "$uri" ]; then
-		mkdir -p "$apt/system/partial"
-		apt-get -c "$apt/apt.conf" -o Dir::State::Lists="$apt/system" \
-			-q update >&2 || :
-		uri=$(apt-get -o Dir::State::Lists="$apt/system" "$@" |
-			grep -v '^cdrom:' | head -n 1)
-	fi
-	[ -n "$uri" ] || return 1
-	echo "$uri"
-}
-
-need apt-get apt-cache
-[ -r "$keyring" ] || die "$keyring is missing: install debian-archive-keyring"
-need_space "$DL" "$mb" "fetching $package" "set XDG_CACHE_HOME to a place with more"
 
 # One fetch at a time: the directories are shared between clones.
-mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts" "$DL"
-exec 9>"$apt/lock"
+mkdir -p "$DL"
+exec 9>"$CACHE/fetch.lock"
 flock 9
 if newest; then
 	exit 0
 fi
+need_space "$CACHE" 1000 "fetching $package" "set XDG_CACHE_HOME to a place with more"
 
-# Hooks of the system's apt configuration are not meant for this.
-cat >"$apt/apt.conf" <<'END'
+# The mirror is the one that the system gets its updates of Debian from. Hooks of the
+# system's apt configuration are not meant for this.
+uri=${DEBIAN_MIRROR:-$(apt-get update --print-uris |
+	sed -n "s,^'\([^']*\)/dists/[a-z]*-updates/.*,\1,p" | head -n 1)}
+[ -n "$uri" ] || die "apt knows no mirror of Debian: set DEBIAN_MIRROR to the URL of one"
+apt=$CACHE/apt/$1
+mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts"
+echo "${source% *} [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri ${source#* } main" >"$apt/sources.list"
+: >"$apt/status"
+cat >"$apt/apt.conf" <<END
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
@@ -100,68 +63,40 @@ APT::Sandbox::User "root";
 APT::Update::Error-Mode "any";
 Acquire::Languages "none";
 Acquire::Retries "3";
+Dir::Etc { SourceList "$apt/sources.list"; SourceParts "$apt/parts"; Preferences "$apt/none"; PreferencesParts "$apt/parts"; };
+Dir::State "$apt";
+Dir::State { Lists "$apt/lists"; status "$apt/status"; };
+Dir::Cache "$apt/cache";
 END
-uri=$(mirror) ||
-	die "apt knows no Debian mirror: set DEBIAN_MIRROR to the URL of one, $instead"
-for source in "deb trixie-backports" "deb-src trixie" "deb bookworm-backports"; do
-	echo "${source% *} [signed-by=$keyring] $uri ${source#* } main"
-done >"$apt/sources.list"
-: >"$apt/status"
-set -- -c "$apt/apt.conf" -q \
-	-o Dir::Etc::SourceList="$apt/sources.list" \
-	-o Dir::Etc::SourceParts="$apt/parts" \
-	-o Dir::Etc::Preferences="$apt/parts/none" \
-	-o Dir::Etc::PreferencesParts="$apt/parts" \
-	-o Dir::State="$apt" \
-	-o Dir::State::Lists="$apt/lists" \
-	-o Dir::State::status="$apt/status" \
-	-o Dir::Cache="$apt/cache"
 
-# The lists of one "make" serve all its fetches.
-if [ -z "$(find "$apt/updated" -mmin -60 2>/dev/null)" ] ||
-   ! cmp -s "$apt/sources.list" "$apt/updated"; then
-	say "asking $uri what it offers"
-	apt-get "$@" update >"$apt/log" 2>&1 || {
-		grep '^E:' "$apt/log" >&2 || :
-		die "cannot read $uri: check the network, set DEBIAN_MIRROR to the URL of another mirror, $instead"
-	}
-	cp "$apt/sources.list" "$apt/updated"
-fi
-
-case $suffix in
-.dsc) offered=$(apt-cache "$@" showsrc --only-source "$package" | grep -c '^Version:') || : ;;
-*) offered=$(apt-cache "$@" show "$package" 2>/dev/null | grep -c '^Version:') || : ;;
-esac
-[ "$offered" -gt 0 ] || {
-	rm -f "$apt/updated"
-	die "$uri offers no $package any more: set DEBIAN_MIRROR to the URL of a mirror that does, $instead"
+failed()
+{
+	grep '^E:' "$apt/log" >&2 || :
+	die "$uri does not give $package${begin:+ $begin*}: try again, or $instead"
 }
+
+say "asking $uri what it offers"
+apt-get -c "$apt/apt.conf" -q update >"$apt/log" 2>&1 || failed
+case $suffix in
+.dsc) show="showsrc --only-source" get="source --download-only --only-source" ;;
+*) show=show get=download ;;
+esac
+# What files are called lacks the epoch.
+# shellcheck disable=SC2086 # a command and its options
+version=$(apt-cache -c "$apt/apt.conf" $show "$package" 2>"$apt/log" |
+	sed -n "s/^Version: \(\([0-9]*:\)*$begin.*\)/\1/p" | sort -V | tail -n 1)
+[ -n "$version" ] || failed
 
 new=$DL/.new.$package
+on_exit "rm -rf $new"
 rm -rf "$new"
 mkdir "$new"
-trap 'rm -rf "$new"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-say "downloading $package"
-(
-	cd "$new"
-	case $suffix in
-	.dsc) apt-get "$@" source --download-only --only-source "$package" ;;
-	*) apt-get "$@" download "$package" ;;
-	esac
-) >"$apt/log" 2>&1 || {
-	grep '^E:' "$apt/log" >&2 || :
-	rm -f "$apt/updated"
-	die "cannot download $package from $uri: try again, set DEBIAN_MIRROR to the URL of another mirror, $instead"
-}
+cd "$new"
+say "downloading $package $version"
+# shellcheck disable=SC2086
+apt-get -c "$apt/apt.conf" -q $get "$package=$version" >"$apt/log" 2>&1 || failed
 
 # The file that newest() looks for comes last: when it is there, all is there.
-for file in "$new"/*; do
-	case $file in
-	*"$suffix") ;;
-	*) mv "$file" "$DL/" ;;
-	esac
-done
-mv "$new"/*"$suffix" "$DL/"
-newest || die "apt downloaded no $package$suffix: see $apt/log"
+find . -type f ! -name "*$suffix" -exec mv {} "$DL" \;
+find . -type f -name "*$suffix" -exec mv {} "$DL" \;
+newest

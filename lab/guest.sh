@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Take Linux guests through what happens in the life of one, and see that they are
-# pinned all the time, and come to no harm because of it:
+# pinned all the time, and come to no harm because of it; attack them, too:
 #
 #	guest.sh [ROW...]
 #
-# lab/guest/rows lists the rows, lab/guest/host/rows.sh is what they do. They run in
-# emulated AMD hosts, two at a time, each with one processor, but for i386, which
-# the AMD emulator can't run, and cet, which is lab/cet.sh's: they have Intel hosts. A
-# table is printed, and what passed and what failed goes to build/guest.results.
+# The rows are in lab/guest/host/rows.sh. They run in emulated hosts with one processor
+# each, two at a time. The results go to build/results/guest.tap.
 
 # shellcheck disable=SC2086,SC2013 # names
 
@@ -19,228 +17,164 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 guest=build/guest
+tap=build/results/guest.tap
+out=build/linux/out
 # Another one than the host's, when it's known to be wrong
-kernel=${GUEST_KERNEL:-build/linux/out/arch/x86/boot/bzImage}
-rows=lab/guest/rows
-qemu=build/qemu-system-x86_64
-firmware=build/qemu-firmware
-hosts="patched1 patched2 base intel cet"
+kernel=${GUEST_KERNEL:-$out/arch/x86/boot/bzImage}
+hosts="patched1 patched2 base intel"
 # Seconds for all rows of a host. Each row has limits of its own.
 limit=1500
 
+# rows: NAME SECONDS HOST WHAT of each
+rows()
+{
+	sed -n 's/^\t\([a-z0-9-]*\)) # /\1 /p' lab/guest/host/rows.sh
+}
+
 # shellcheck disable=SC2046 # a list
-[ $# -gt 0 ] || set -- $(awk '!/^#/ { print $1 }' $rows)
+[ $# -gt 0 ] || set -- $(rows | cut -d " " -f 1)
 for row; do
-	grep -q "^${row}[[:space:]]" $rows || die "no row $row in $rows"
+	rows | grep -q "^$row " || die "no row $row in lab/guest/host/rows.sh"
 done
-need make gcc ccache cpio awk tar qemu-system-x86_64
-for tree in linux linux-base; do
-	[ -e "build/$tree/out/arch/x86/boot/bzImage" ] ||
-		die "no kernel in build/$tree: run \"make kernel kernel-base\""
-done
-for file in build/initramfs.cpio build/initramfs-base.cpio; do
-	[ -e $file ] || die "no $file: run \"make kernel kernel-base\""
-done
-for file in "$qemu" "$firmware"; do
-	[ -e "$file" ] || die "no $file: run \"make qemu\""
+need make gcc ccache cpio awk tar
+base=build/linux-base/out/arch/x86/boot/bzImage
+needs="$out/arch/x86/boot/bzImage build/initramfs.cpio
+	build/qemu-system-x86_64 build/qemu-img build/qemu-firmware"
+[ "$*" = demo ] || [ "$*" = cet ] || needs="$needs $base build/initramfs-base.cpio"
+for file in $needs; do
+	[ -e $file ] || die "no $file: run \"make kernel kernel-base qemu\""
 done
 need_space build 500 "the guests"
 
 # What an earlier run left must not be mistaken for this one's.
-rm -rf $guest build/guest.results
-mkdir -p $guest/files $guest/root/job
+rm -rf $guest $tap
+files=$guest/files
+mkdir -p $files $guest/modules $guest/job $guest/root32/dev $guest/root32/sys build/results
 
-# compile OUTPUT SOURCE OPTION...
-compile()
+# archive DIR OUTPUT WHAT...: for the kernel to unpack
+archive()
 {
-	output=$1
-	source=$2
-	shift 2
-	ccache gcc -O2 -Wall -Wextra -static "$@" -o "$output" "$source" || die "cannot compile $source"
+	(cd $1 && find $3 | cpio -o -H newc -R 0:0 --quiet) >$2
 }
-compile $guest/root/job/tool lab/guest/guest/tool.c
 
-# What the guests boot, and find on their disk: for kexec
-cp "$kernel" $guest/files/bzImage
-cp build/linux-base/out/arch/x86/boot/bzImage $guest/files/base
-cp lab/guest/guest/run $guest/root/job
-cp build/linux/out/drivers/misc/lkdtm/lkdtm.ko $guest/root/job
-(cd $guest/root && find job | cpio -o -H newc -R 0:0 --quiet) >$guest/job.cpio
-cat build/initramfs.cpio $guest/job.cpio >$guest/files/guest.cpio
-tar cf $guest/files.tar -C $guest/files bzImage base guest.cpio
+# What the guests boot, and find on their disk, for kexec, and an empty one that holds
+# snapshots
+step "building the guests' modules" build/log/modules.log make -C build/linux O=out ARCH=x86_64 \
+	CC="ccache gcc" M="$PWD/lab/guest/modules" MO="$PWD/$guest/modules"
+ccache gcc -O2 -Wall -Wextra -static -o $guest/job/kexec lab/guest/guest/kexec.c
+cp lab/guest/guest/run $guest/modules/attack.ko $out/drivers/misc/lkdtm/lkdtm.ko $guest/job
+archive $guest $guest/job.cpio job
+cat build/initramfs.cpio $guest/job.cpio >$files/guest.cpio
+cp $kernel $files/bzImage
+[ ! -e $base ] || cp $base $files/base
+(cd $files && tar cf ../files.tar -- * && mv ../files.tar .)
+cp $guest/modules/cet.ko $files
+build/qemu-img create -q -f qcow2 $files/disk.qcow2 512M
 
-# A 32-bit kernel and all its user space
+# A 32-bit kernel and all its user space, for which there is nolibc
 case " $* " in
 *" i386 "*)
 	lab/kernel.sh linux-32 bzImage
-	mkdir $guest/root32
-	compile $guest/root32/init lab/guest/guest/init32.c -m32 -ffreestanding -nostdlib \
-		-fno-stack-protector -fno-pic -no-pie -fno-asynchronous-unwind-tables \
-		-isystem build/linux/out32/arch/x86/include/generated/uapi \
-		-isystem build/linux/arch/x86/include/uapi -isystem build/linux/include/uapi
-	mkdir $guest/root32/dev $guest/root32/proc $guest/root32/sys
-	(cd $guest/root32 && find . | cpio -o -H newc -R 0:0 --quiet) >$guest/guest32.cpio
+	cp build/linux/out32/arch/x86/boot/bzImage $files/bzImage32
+	ccache gcc -Os -Wall -Wextra -m32 -static -nostdlib -fno-pic -no-pie \
+		-fno-stack-protector -fno-asynchronous-unwind-tables \
+		-isystem build/linux/tools/include/nolibc \
+		-isystem "/usr/include/$(gcc -print-multiarch)" \
+		-o $guest/root32/init lab/guest/guest/init32.c
+	archive $guest/root32 $files/guest32.cpio .
 	;;
 esac
 
-# An empty disk that holds snapshots
-truncate -s 0 $guest/disk.qcow2
-{
-	cat <<-END
-		{"execute":"qmp_capabilities"}
-		{"execute":"blockdev-add","arguments":{"driver":"file","filename":"$guest/disk.qcow2","node-name":"file"}}
-		{"execute":"blockdev-create","arguments":{"job-id":"create","options":{"driver":"qcow2","file":"file","size":536870912}}}
-	END
-	sleep 2
-	echo '{"execute":"quit"}'
-} | timeout -k 1 20 qemu-system-x86_64 -machine none -nodefaults -display none -qmp stdio >$guest/disk.log ||
-	die "no empty disk: $(tail -n 1 $guest/disk.log)"
-[ -s $guest/disk.qcow2 ] || die "no empty disk: $(grep error $guest/disk.log)"
-
-# The rows, those that take longest first, go where least is to be done.
+# The rows, those that take longest first, go where least is to be done. "cet" takes less
+# than "i386", and has to be the last of its host.
 for host in $hosts; do
 	mkdir $guest/$host
 	: >$guest/$host/list
-	ln -s "$PWD/$qemu" "$PWD/$guest/files.tar" "$PWD/$guest/disk.qcow2" \
-		"$PWD/$guest/files/bzImage" "$PWD/$guest/files/base" \
-		"$PWD/$guest/files/guest.cpio" $guest/$host
-	ln -s "$PWD/$firmware" $guest/$host/firmware
-	ln -s "$PWD"/lab/guest/host/* $guest/$host
-	[ ! -e $guest/guest32.cpio ] ||
-		ln -s "$PWD/$guest/guest32.cpio" $guest/$host
-	[ ! -e build/linux/out32/arch/x86/boot/bzImage ] ||
-		ln -s "$PWD/build/linux/out32/arch/x86/boot/bzImage" $guest/$host/bzImage32
+	: >$guest/$host.results
+	ln -s "$PWD"/$files/* "$PWD"/lab/guest/host/* "$PWD/lab/console.awk" \
+		"$PWD/build/qemu-system-x86_64" $guest/$host
+	ln -s "$PWD/build/qemu-firmware" $guest/$host/firmware
 done
+one=0 two=0
 for row; do
-	grep "^${row}[[:space:]]" $rows
-done | sort -u | sort -k2,2nr -s | awk -v dir=$guest '
-	BEGIN { sum[2] = 160 }	# the other hosts
-	$3 != "patched" { host = $3 }
-	$3 == "patched" {
-		host = sum[1] <= sum[2] ? "patched1" : "patched2"
-		sum[host == "patched1" ? 1 : 2] += $2
-	}
-	{ print $1 >(dir "/" host "/list") }'
-
-# machine HOST: with all its rows
-machine()
-{
-	: >$guest/$1.results
-	[ -s $guest/$1/list ] || return 0
-	if [ "$1" = cet ]; then
-		echo "begin cet" >$guest/cet.results
-		from=$(date +%s)
-		verdict=pass
-		lab/cet.sh >$guest/cet.log 2>&1 || verdict=fail
-		echo "$verdict cet $(($(date +%s) - from)) $(grep "^$verdict" build/cet.results | sed "s/^$verdict cet: //" | paste -s -d ,)" >>$guest/cet.results
-		sed 's/^/[cet: row] /' $guest/cet.log >$guest/cet.console
-		return
+	rows | grep "^$row "
+done | sort -u | sort -k2,2nr -s | while read -r row seconds host what; do
+	if [ $host = patched ]; then
+		host=patched1
+		[ $one -le $two ] || host=patched2
 	fi
-	tree=linux
-	initramfs=build/initramfs.cpio
-	if [ "$1" = base ]; then
-		tree=linux-base
-		initramfs=build/initramfs-base.cpio
-	fi
-	vendor=amd
-	[ "$1" != intel ] || vendor=intel
-	status=0
-	lab/run.sh -e $vendor -c 1 -t "$limit" -a "nohz=off highres=off" \
-		-k build/$tree/out/arch/x86/boot/bzImage -i $initramfs -j $guest/$1 \
-		-l $guest/$1.console -r $guest/$1.results 2>$guest/$1.err || status=$?
-	echo $status >$guest/$1.status
-}
+	[ $host = patched1 ] && one=$((one + seconds)) || two=$((two + seconds))
+	echo "$row $what" >>$guest/$host/list
+done
 
-# Tell what happens while it happens.
-begin=$(date +%s)
-follow()
+# machines HOST...: one after the other, with all their rows
+machines()
 {
-	while read -r what row took rest; do
-		case $what in
-		lost) line="$row: hung, again: $took $rest" ;;
-		pass) line="$row: ok ($took s)" ;;
-		fail) line="$row: FAILED ($took s): $rest" ;;
-		*) continue ;;
+	trap '[ -z "${!-}" ] || kill $! 2>/dev/null; wait; exit 143' TERM
+	for host; do
+		[ -s $guest/$host/list ] || continue
+		tree=linux initramfs=build/initramfs.cpio vendor=amd
+		[ "$(accel_of intel)" != kvm ] || vendor=intel
+		case $host in
+		base) tree=linux-base initramfs=build/initramfs-base.cpio ;;
+		intel)
+			vendor=intel
+			export ACCEL=''
+			;;
 		esac
-		printf '%4d s  %s\n' $(($(date +%s) - begin)) "$line"
+		status=0
+		lab/run.sh -e $vendor -c 1 -t $limit -a "nohz=off highres=off" \
+			-k build/$tree/out/arch/x86/boot/bzImage -i $initramfs \
+			-j $guest/$host -l $guest/$host.console \
+			-r $guest/$host.results 2>$guest/$host.err &
+		wait $! || status=$?
+		[ $status -eq 0 ] || {
+			echo "not ok - host $host ended with status $status"
+			sed 's/^/#   /' $guest/$host.err
+		} >>$guest/$host.results
 	done
 }
 
-say "running $# rows in emulated hosts"
-for host in $hosts; do
-	: >$guest/$host.results
-done
-machine patched1 &
+# progress: what there is in the results and not in $tap. The last line may be half of one.
+progress()
+{
+	for host in $hosts; do
+		sed '$d' $guest/$host.results
+	done | grep "^ok\|^not ok" | grep -vxF -f $tap | tee -a $tap || :
+}
+
+say "running $# rows in emulated hosts, in $guest"
+: >$tap
+machines patched1 &
 one=$!
-{
-	machine patched2
-	machine base
-	machine intel
-	machine cet
-} &
+machines patched2 base intel &
 two=$!
+on_exit "kill $one $two 2>/dev/null; wait"
+while kill -0 $one 2>/dev/null || kill -0 $two 2>/dev/null; do
+	sleep 1
+	progress
+done
+
+# Rows that hang are counted; the measure is how often guests without patches hang.
+echo
 {
-	tail -q -n +1 -f --pid=$one -s 1 $guest/patched1.results | follow &
-	tail -q -n +1 -f --pid=$two -s 1 $guest/patched2.results $guest/base.results \
-		$guest/intel.results $guest/cet.results | follow &
-	wait
-} &
-follower=$!
-trap 'kill $one $two $follower 2>/dev/null; wait' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-wait $one || :
-wait $two || :
-wait $follower || :
-trap - EXIT
-
-# A row without a result is one that failed.
-cat $guest/*.results >$guest/all
-echo
-for row; do
-	echo "$row"
-done | awk -F '[ \t]+' -v results=build/guest.results '
-	FILENAME == ARGV[1] {
-		if ($1 == "begin")
-			begun[$2]
-		if ($1 != "pass" && $1 != "fail")
-			next
-		verdict[$2] = $1
-		took[$2] = $3 " s"
-		text = $0
-		sub(/^[^ ]+ [^ ]+ [^ ]+ */, "", text)
-		seen[$2] = text
-		next
-	}
-	FILENAME == ARGV[2] {
-		if ($0 ~ /^#/)
-			next
-		title[$1] = $0
-		sub(/^[^\t ]+[\t ]+[^\t ]+[\t ]+[^\t ]+[\t ]+/, "", title[$1])
-		next
-	}
-	{
-		if (!($1 in verdict)) {
-			verdict[$1] = "fail"
-			seen[$1] = ($1 in begun) ? "the host died before it had a result" : "not run, the host died"
-		}
-		printf "%-18s %-36s %-6s %6s  %s\n", $1, title[$1],
-			verdict[$1] == "pass" ? "ok" : "FAILED", took[$1], seen[$1]
-		print verdict[$1] " guest: " $1 (verdict[$1] == "pass" ? "" : " " seen[$1]) >results
-	}' $guest/all $rows -
-
-echo
-sed -n 's/^note //p' $guest/patched?.results | sort -u
-for host in $hosts; do
-	[ ! -s $guest/$host.status ] || [ "$(cat $guest/$host.status)" -eq 0 ] || {
-		echo "fail guest: host, $host, ended with status $(cat $guest/$host.status)" >>build/guest.results
-		cat $guest/$host.err
-	}
-done
-for row in $(sed -n 's/^fail guest: \([^ ,]*\) .*/\1/p' build/guest.results); do
-	echo "The end of what $row did and of its guest's console, all is in $guest/*.console:"
-	cat $guest/*.console | tr -d '\r' | grep -F "[$row: row]" | tail -n 15 | sed 's/^/    /'
-	cat $guest/*.console | tr -d '\r' | grep -F "[$row]" | tail -n 25 | sed 's/^/    /'
-done
-! grep -q '^fail' build/guest.results || die "$(grep -c '^fail' build/guest.results) rows failed"
-say "all $(grep -c '^pass' build/guest.results) rows passed"
+	grep -h '^ok\|^not ok\|^#   ' $guest/*.results || :
+	for row; do
+		grep -q "^ok - $row \|^not ok - $row " $guest/*.results ||
+			echo "not ok - $row: the host ended before it had a result"
+	done
+	cat $guest/*.results | awk -v budget=4 '
+		/^# boots / { base = $3 == "base-boots"; boots[base] += $4; hangs[base] += $5 }
+		/^# note / { note = $0 }
+		END {
+			printf "%s - hosts: %d times in %d boots a guest hung, %d may; %d in %d without patches\n",
+				hangs[0] <= budget ? "ok" : "not ok", hangs[0], boots[0], budget, hangs[1], boots[1]
+			if (note)
+				print note
+		}'
+} >$tap
+echo "1..$(grep -c '^ok\|^not ok' $tap)" >>$tap
+awk -f lab/guest/attacks.awk $guest/*.results
+grep '^#\| - hosts: \|before it had' $tap
+bad=$(grep -c '^not ok' $tap) || exit 0
+die "$bad failed, see $tap and all that the machines printed in $guest/*.console"

@@ -10,31 +10,15 @@ set -eu
 # shellcheck source=lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ $# -eq 2 ] || die "usage: initramfs.sh KERNEL_BUILD_DIR INITRAMFS"
-out=$1
-initramfs=$2
-
-need cpio busybox
-busybox=$(command -v busybox)
-if ldd "$busybox" >/dev/null 2>&1; then
-	die "$busybox needs libraries that the initramfs lacks: install busybox-static"
-fi
-
-root=$initramfs.d
-trap 'rm -rf "$root" "$initramfs.new"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+root=$2.d
+on_exit "rm -rf $root $root.cpio"
 rm -rf "$root"
-mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" \
-	"$root/lib/modules"
-cp "$busybox" "$root/bin/busybox"
+mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root/lib/modules"
+cp "$(command -v busybox)" "$root/bin/busybox"
 cp lab/init "$root/init"
-chmod 755 "$root/bin/busybox" "$root/init"
-for module in arch/x86/kvm/kvm arch/x86/kvm/kvm-amd arch/x86/kvm/kvm-intel \
-	      virt/lib/irqbypass; do
-	cp "$out/$module.ko" "$root/lib/modules/" ||
-		die "no $module.ko in $out: run \"make kernel\""
+for module in arch/x86/kvm/kvm arch/x86/kvm/kvm-amd arch/x86/kvm/kvm-intel virt/lib/irqbypass; do
+	cp "$1/$module.ko" "$root/lib/modules/" || die "no $module.ko in $1: run \"make kernel\""
 done
 find "$root" -exec touch -h -d @0 {} +
-(cd "$root" && find . | sort | cpio -o -H newc -R 0:0 --reproducible --quiet) >"$initramfs.new"
-cmp -s "$initramfs.new" "$initramfs" || mv "$initramfs.new" "$initramfs"
+(cd "$root" && find . | sort | cpio -o -H newc -R 0:0 --reproducible --quiet) >"$root.cpio"
+cmp -s "$root.cpio" "$2" || mv "$root.cpio" "$2"

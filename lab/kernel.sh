@@ -3,10 +3,11 @@
 #
 # Configure and build a kernel with its modules:
 #
-#	kernel.sh linux|linux-base|linux-mutant|linux-32 [TARGET...]
+#	kernel.sh linux|linux-base|linux-mutant|linux-32|linux-bench [TARGET...]
 #
 # linux-32 is the patched kernel for 32-bit guests, with what there is of the
-# configuration, which Kconfig decides.
+# configuration, which Kconfig decides; linux-bench is the patched one, configured like
+# the base.
 #
 # The build directory is a child of the tree: then kbuild refers to the sources
 # by relative paths, and the compiler cache knows them in any tree and clone.
@@ -16,26 +17,20 @@ set -eu
 # shellcheck source=lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-case ${1-} in
-linux) name=kernel ;;
-linux-base) name="unpatched kernel" ;;
-linux-mutant) name="mutant" ;;
-linux-32) name="32-bit kernel" ;;
-*) die "usage: kernel.sh linux|linux-base|linux-mutant|linux-32 [TARGET...]" ;;
-esac
-arch=x86_64
-tree=build/${1%-32}
-out=$tree/out
-if [ "$1" = linux-32 ]; then
-	arch=i386
-	out=${out}32
-fi
-fragment=lab/kernel.config
-log=build/log/kernel-$1.log
+which=$1
 shift
 [ $# -gt 0 ] || set -- bzImage modules
+tree=build/linux out=out arch=x86_64 end='# With the patches'
+case $which in
+linux) end=none ;;
+linux-32) out=out32 arch=i386 end=none ;;
+linux-bench) out="out-bench" ;;
+linux-mutant) tree=build/$which end=none ;;
+*) tree=build/$which ;;
+esac
+out=$tree/$out
+log=build/log/kernel-$which.log
 
-need make gcc ccache flex bison bc
 [ -e "$tree/Kbuild" ] || die "no $tree: run \"make tree\""
 need_space "$tree" 1000 "building the kernel"
 
@@ -49,21 +44,20 @@ kbuild()
 
 configure()
 {
-	kbuild KCONFIG_ALLCONFIG="$PWD/$fragment" allnoconfig
-	lost=
-	[ $arch = i386 ] || lost=$(grep '^CONFIG_' "$fragment" | grep -vxF -f "$out/.config") || :
-	if [ -n "$lost" ]; then
-		echo "$fragment has lines that Kconfig did not take:" "$lost"
+	kbuild KCONFIG_ALLCONFIG="$PWD/$out/fragment.new" allnoconfig || return
+	[ $arch = i386 ] || ! grep '^CONFIG_' "$out/fragment.new" | grep -vxF -f "$out/.config" || {
+		echo "these lines of lab/kernel.config were not taken by Kconfig"
 		return 1
-	fi
-	cp "$fragment" "$out/.fragment"
+	}
 	touch "$out/.config"
+	mv "$out/fragment.new" "$out/fragment"
 }
 
 mkdir -p "$out"
-if ! cmp -s "$fragment" "$out/.fragment" ||
+sed "/^$end/,\$d" lab/kernel.config >"$out/fragment.new"
+if ! cmp -s "$out/fragment.new" "$out/fragment" ||
    [ -n "$(find "$tree" -path "$tree/out*" -prune -o -name 'Kconfig*' -newer "$out/.config" -print)" ]; then
-	rm -f "$out/.fragment"
-	step "configuring the $name" "$log" configure
+	rm -f "$out/fragment"
+	step "configuring $which" "$log" configure
 fi
-step "building the $name" "$log" kbuild -j"$(nproc)" "$@"
+step "building $which" "$log" kbuild -j"$(nproc)" "$@"

@@ -54,131 +54,184 @@ unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL ARCH CROSS_COMPILE KBUILD_OUTPUT 
 unset $(git rev-parse --local-env-vars 2>/dev/null) GIT_EXTERNAL_DIFF GIT_DIFF_OPTS || :
 
 # git as it comes, whatever the user's configuration says: what it writes must
-# be the same everywhere. safe.directory, which is part of that configuration,
-# has had its say when this is used on a tree.
+# be the same everywhere.
 g()
 {
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_ATTR_NOSYSTEM=1 \
-		git -c safe.directory='*' -c core.hooksPath=/dev/null \
-		-c core.attributesFile=/dev/null -c core.autocrlf=false \
-		-c core.excludesFile=/dev/null -c core.fsmonitor=false \
-		-c commit.gpgSign=false -c gc.auto=0 -c maintenance.auto=false \
+		git -c safe.directory='*' -c core.attributesFile=/dev/null \
+		-c core.excludesFile=/dev/null -c gc.auto=0 -c maintenance.auto=false \
 		-c advice.detachedHead=false "$@"
 }
 
-# base_of TREE: the commit that the series is based on. In a worktree of the
-# user's own repository it is a reference that only this worktree sees.
+# accel_of VENDOR: what its machines run under: an emulator, or KVM if ACCEL=kvm asks for
+# it and this machine is of that vendor
+accel_of()
+{
+	case $1 in
+	amd) flag=svm emulator=tcg ;;
+	intel) flag=vmx emulator=bochs ;;
+	*) die "no machine of vendor $1" ;;
+	esac
+	case ${ACCEL-} in
+	'') echo $emulator ;;
+	kvm) grep -qw $flag /proc/cpuinfo && echo kvm || echo $emulator ;;
+	*) die "ACCEL=$ACCEL: it is kvm or nothing" ;;
+	esac
+}
+
+# base_of TREE: the commit that the series are based on
 base_of()
 {
-	if [ -d "$1/.git" ]; then
-		ref=refs/tags/base
-	else
-		ref=refs/worktree/base
-	fi
-	g -C "$1" rev-parse --verify --quiet "$ref^{commit}" ||
-		die "$1 has lost $ref, the commit that the series starts from"
+	g -C "$1" rev-parse --verify --quiet 'refs/tags/base^{commit}' ||
+		die "$1 has lost the tag \"base\", where the series start"
 }
 
-# patches_in DIR: the series' patches, without the cover letter
+# on_exit COMMAND: when the script ends, however it does
+on_exit()
+{
+	# shellcheck disable=SC2064 # as it is now
+	trap "$1" EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+}
+
+# series_of DIR: the directories of patches, in order; DIR itself if it has one series
+series_of()
+{
+	find "$1" -name '[0-9]*.patch' -printf '%h\n' | sort -Vu
+}
+
+# patches_in DIR: of all series, without the cover letters
 patches_in()
 {
-	for patch in "$1"/[0-9]*.patch; do
-		case ${patch##*/} in
-		0000-*) ;;
-		*) [ ! -f "$patch" ] || echo "$patch" ;;
-		esac
-	done
+	find "$1" -name '[0-9]*.patch' ! -name '0000-*' | sort -V
 }
 
-# prefix_of DIR: what stands between the brackets of the subjects, without the
-# number. The cover letter decides, so that v2 begins there.
-prefix_of()
+# branches_of TREE: one for each series, in order
+branches_of()
 {
-	prefix=
-	for cover in "$1"/0000-*.patch; do
-		[ ! -f "$cover" ] ||
-			prefix=$(sed -n '/^$/q;s/^Subject: \[\(.*PATCH.*\) 0*\/[0-9]*\].*/\1/p' "$cover")
-	done
-	echo "${prefix:-RFC PATCH}"
+	g -C "$1" for-each-ref --format='%(refname:short)' refs/heads/series |
+		sort -V | grep . || echo cr-pinning
 }
 
-# Everything that configuration could change is spelt out.
-DIFF_OPTIONS="--stat=72 --stat-graph-width=40 --summary
-	--abbrev=12 --diff-algorithm=myers
-	--indent-heuristic --find-renames=50% --no-ext-diff --no-textconv
-	--no-color --no-relative --src-prefix=a/ --dst-prefix=b/ -O/dev/null"
+# description_of COVER WORKDIR: the cover letter without what git adds, as a branch's
+# description; and its other headers in WORKDIR/info
+description_of()
+{
+	g mailinfo --no-scissors "$2/text" "$2/rest" <"$1" >"$2/info"
+	sed -n 's/^Subject: //p' "$2/info"
+	echo
+	# The text ends where nothing but shortlog and diffstat follows.
+	cat "$2/text" "$2/rest" | awk '
+		{ line[NR] = $0 }
+		END {
+			end = NR
+			for (i = NR; i && line[i] ~ /^$|^ |^[^ ].* \([0-9]+\):$/; i--)
+				if (line[i] ~ /^[^ ]/)
+					end = i - 1
+			for (i = 1; i <= end; i++)
+				print line[i]
+		}'
+}
 
-# format_series TREE BASE PREFIX OUTDIR: one mail a commit, names on stdout
+# format_series TREE RANGE OLD OUT: the commits and a cover letter, as mails. Its text,
+# author, date and version are those of the directory OLD. A single patch needs none.
 format_series()
 {
-	# shellcheck disable=SC2086 # a list of options
-	g -C "$1" -c diff.suppressBlankEmpty=false -c core.quotePath=true \
-		-c format.forceInBodyFrom=false -c diff.colorMoved=no \
-		format-patch --output-directory "$4" --subject-prefix="$3" \
-		--numbered --no-cover-letter --zero-commit --no-signature \
-		--no-attach --no-thread --no-base --no-notes --no-signoff \
-		--no-add-header --no-to --no-cc --no-from --suffix=.patch \
-		--filename-max-length=64 --encoding=UTF-8 --encode-email-headers \
-		--unified=3 --inter-hunk-context=0 $DIFF_OPTIONS "$2"..HEAD
+	mkdir -p "$4/parts"
+	cover="--cover-letter --cover-from-description=subject --numbered"
+	description=$(printf '%s\n' '*** SUBJECT HERE ***' '' '*** BLURB HERE ***')
+	prefix=$(cat "$3"/000[01]-*.patch 2>/dev/null |
+		sed -n 's/^Subject: \[\([^]]*PATCH[^]/]*\).*/\1/p' | sed 's/ [0-9]*$//; q')
+	g -C "$1" log -1 --format='Author: %an%nEmail: %ae%nDate: %aD' "$2" >"$4/parts/info"
+	if [ -f "$3/0000-cover-letter.patch" ]; then
+		description=$(description_of "$3/0000-cover-letter.patch" "$4/parts")
+	elif [ "$(g -C "$1" rev-list --count "$2")" -eq 1 ]; then
+		cover="--no-cover-letter --no-numbered"
+	fi
+	# shellcheck disable=SC2086 # options
+	GIT_COMMITTER_NAME=$(sed -n 's/^Author: //p' "$4/parts/info") \
+	GIT_COMMITTER_EMAIL=$(sed -n 's/^Email: //p' "$4/parts/info") \
+	GIT_COMMITTER_DATE=$(sed -n 's/^Date: //p' "$4/parts/info") \
+	g -C "$1" -c "branch.${2##*..}.description=$description" \
+		format-patch --quiet --output-directory "$PWD/$4" $cover \
+		--subject-prefix="${prefix:-PATCH}" --zero-commit --no-signature \
+		--filename-max-length=64 --stat=72 --stat-graph-width=40 --summary \
+		--abbrev=12 "$2"
+	rm -r "$4/parts"
 }
 
-# series_id DIR: changes when a patch does
-series_id()
+# format_tree TREE PATCHES OUT: what PATCHES has to be for the commits in TREE
+format_tree()
 {
-	patches_in "$1" | while read -r patch; do
-		cat "$patch"
-	done | sha256sum | cut -d' ' -f1
+	from=base
+	for branch in $(branches_of "$1"); do
+		series=${branch#cr-pinning}
+		series=${series#series/}
+		format_series "$1" "$from..$branch" "$2/$series" "$3/$series"
+		from=$branch
+	done
 }
 
-# The last state in which tree and patches said the same: "HEAD SERIES_ID" in a
-# file beside HEAD, so that it lives and dies with the tree.
-record_file()
-{
-	echo "$(g -C "$1" rev-parse --absolute-git-dir)/kvm-cr-pinning"
-}
-
-# record TREE DIR
+# record TREE PATCHES: that they say the same now, beside the tree's HEAD; recorded TREE
+# says when that was: "PATCHES_ID TREE_ID"
 record()
 {
-	file=$(record_file "$1")
-	echo "$(g -C "$1" rev-parse HEAD) $(series_id "$2")" >"$file.new"
-	mv "$file.new" "$file"
+	echo "$(patches_id "$2") $(tree_id "$1")" >"$1/.git/kvm-cr-pinning"
+}
+recorded()
+{
+	cat "$1/.git/kvm-cr-pinning" 2>/dev/null || echo never made
+}
+patches_id()
+{
+	(cd "$1" && patches_in . | xargs -r sha256sum | sha256sum | cut -c 1-64)
+}
+tree_id()
+{
+	{
+		g -C "$1" rev-parse HEAD
+		g -C "$1" for-each-ref refs/heads/series
+	} | sha256sum | cut -c 1-64
 }
 
 # step WHAT LOG COMMAND...: run quietly, say how long it took, or how it failed
 step()
 {
-	what=$1
+	say "$1"
 	step_log=$2
-	shift 2
 	mkdir -p "${step_log%/*}"
-	begin=$(date +%s)
-	say "$what"
-	: >"$step_log"
-	(
-		nap=
-		trap 'kill $nap; exit' TERM
-		while :; do
-			sleep 30 &
-			nap=$!
-			wait $nap
-			say "$what: $(($(date +%s) - begin)) s, $(tail -n 1 "$step_log" | cut -c 1-60)"
-		done
-	) &
-	ticker=$!
-	# shellcheck disable=SC2064 # this ticker
-	trap "kill $ticker 2>/dev/null" EXIT
-	result=0
-	"$@" >>"$step_log" 2>&1 </dev/null || result=$?
-	kill $ticker
-	wait $ticker 2>/dev/null || :
-	trap - EXIT
-	if [ $result -ne 0 ]; then
+	{
+		step=$1
+		shift 2
+		"$@" 2>&1 </dev/null && echo "$step: done"
+	} | {
+		step_begin=$(date +%s) shown=0 last=''
+		while IFS= read -r line; do
+			last=$line took=$(($(date +%s) - step_begin))
+			echo "$line"
+			[ $took -ge $((shown + 30)) ] || continue
+			shown=$took
+			say "$1: $took s, $(echo "$line" | cut -c 1-60)"
+		done >"$step_log"
+		[ "$last" = "$1: done" ] && say "$last in $took s"
+	} || {
 		tail -n 25 "$step_log" | sed 's/^/    /' >&2
-		die "$what failed, see all of $step_log"
-	fi
-	took=$(($(date +%s) - begin))
-	[ $took -lt 2 ] || say "$what: done in $took s"
+		die "$1 failed, see all of $step_log"
+	}
+}
+
+# kselftest TREE ARGUMENT...: make, for the KVM selftests, static. Paths are relative for
+# the same reason as in kernel.sh, made so by ccache where the makefile insists on others.
+# It adds to LDFLAGS: no argument, therefore.
+kselftest()
+{
+	selftests=tools/testing/selftests/kvm
+	tree=build/$1
+	shift
+	CCACHE_BASEDIR=$PWD LDFLAGS=-static make -C "$tree/$selftests" ARCH=x86 CC="ccache gcc" \
+		OUTPUT=../../../../out/$selftests \
+		KHDR_INCLUDES="-isystem ../../../../out/usr/include" "$@"
 }
 
 # Compiled once, in whatever clone. Depend mode saves running the preprocessor.

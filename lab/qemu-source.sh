@@ -13,33 +13,20 @@ set -eu
 # shellcheck source=lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ $# -eq 2 ] || die "usage: qemu-source.sh DSC DESTDIR"
 dsc=$1
-dest=${2%/}
-
-need dpkg-source
-[ -r "$dsc" ] || die "cannot read $dsc"
-[ ! -e "$dest" ] || die "$dest exists: remove it first"
-
-tmp=$dest.tmp.$$
-log=$dest.log.$$
-trap 'rm -rf "$tmp" "$log"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+tmp=$2.tmp.$$
+on_exit "rm -rf $tmp $tmp.log"
 
 # dpkg-source checks the archives against the .dsc.  That one's signature is
 # apt's business; the key is in a package of its own, hence no word of it.
 #
 # All of Debian's patches are applied, not only those that it takes to build
 # from this archive, which lacks firmware and parts of the tests: no names to
-# keep up to date, and none touches what the series changes.
-if ! dpkg-source --no-copy -x "$dsc" "$tmp" >"$log" 2>&1; then
-	tail -n 5 "$log" | sed 's/^/    /' >&2
+# keep up to date, and none touches what the series change.
+dpkg-source --no-copy -x "$dsc" "$tmp" >"$tmp.log" 2>&1 || {
+	tail -n 5 "$tmp.log" | sed 's/^/    /' >&2
 	die "cannot unpack $dsc: make room on the disk, or remove it, it will be fetched again"
-fi
-if [ ! -f "$tmp/VERSION" ] || [ ! -f "$tmp/.gitmodules" ]; then
-	die "$dsc is not QEMU's source"
-fi
+}
 
 # What quilt and the packaging add is not QEMU.  Firmware sources, most of the
 # archive, are submodules of QEMU's git repository, and not used here.
@@ -48,4 +35,4 @@ sed -n 's/^[[:space:]]*path = \(roms\/.*\)/\1/p' "$tmp/.gitmodules" |
 	while read -r module; do
 		rm -rf "${tmp:?}/$module"
 	done
-mv "$tmp" "$dest"
+mv "$tmp" "$2"

@@ -1,47 +1,34 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Boot a kernel as a virtualization host, have it run a job, return the job's
-# exit status. See usage() below for the options.
+# Boot a kernel as a virtualization host, have it run a job, return the job's status:
 #
-# The machine runs under KVM where /dev/kvm can run a guest that runs a guest
-# itself. Everywhere else it is emulated: an AMD machine with SVM by QEMU, an Intel
-# machine with VMX by Bochs, which can be AMD's, too. LAB_ACCEL=kvm, tcg or bochs in
-# the environment decides it by hand.
+#	run.sh -k BZIMAGE -i INITRAMFS -j JOBDIR -l CONSOLE -r RESULTS -t SECONDS
+#		[-a CMDLINE] [-m MEMORY] [-c CPUS] [-e amd|intel] [-n]
+#
+#	-k, -i	kernel and initramfs to boot
+#	-j	directory that becomes /job; its "run" is executed (symbolic links are
+#		followed, so that it can point to what is large)
+#	-l, -r	files that receive the console and the results (the job's fd 3)
+#	-t	limit for the whole run
+#	-a	words added to the kernel's command line
+#	-m, -c	MB of memory and CPUs; default: what suits the machine
+#	-e	vendor that the machine's CPU is of; default: amd
+#	-n	have the machine's clock count instructions: it is emulated and has one
+#		CPU, so that nothing depends on what else runs here
+#
+# The status is 3 if the job's was 0 but the kernel complained on the console, 124 when
+# the time was over, 125 when the machine ended without a result.
+#
+# AMD's machine, with SVM, is emulated by QEMU, Intel's, with VMX, by Bochs. ACCEL=kvm in
+# the environment has it run under KVM instead if this machine's CPU is of that vendor.
 
 set -eu
 
-usage()
-{
-	cat >&2 <<-END
-	usage: run.sh -k BZIMAGE -i INITRAMFS -j JOBDIR -l CONSOLE_LOG -r RESULTS -t SECONDS
-	              [-a CMDLINE] [-m MEMORY] [-c CPUS] [-e amd|intel] [-n]
+# shellcheck source=lab/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-	  -k, -i   kernel and initramfs to boot
-	  -j       directory that becomes /job; its "run" is executed (symbolic links
-	           are followed, so that it can point to what is large)
-	  -l, -r   files that receive the console and the results (the job's fd 3)
-	  -t       limit for the whole run
-	  -a       words added to the kernel's command line
-	  -m, -c   MB of memory and CPUs; default: what suits the machine
-	  -e       vendor the machine's CPU must be of; default: whatever is fastest
-	  -n       have the machine's clock count instructions: it is emulated and has
-	           one CPU, so that nothing depends on what else runs here
-
-	The exit status is the job's, 124 when the time was over, 125 when the machine
-	ended without a result.
-	END
-	exit 2
-}
-
-die()
-{
-	echo "run.sh: $*" >&2
-	exit 2
-}
-
-here=$(cd "$(dirname "$0")" && pwd)
-kernel='' initramfs='' job='' log='' results='' limit='' append='' memory='' cpus='' vendor='' count=''
+kernel='' initramfs='' job='' log='' results='' limit='' append='' memory='' cpus='' vendor=amd count=''
 while getopts k:i:j:l:r:t:a:m:c:e:n opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
@@ -54,73 +41,65 @@ while getopts k:i:j:l:r:t:a:m:c:e:n opt; do
 	m) memory=$OPTARG ;;
 	c) cpus=$OPTARG ;;
 	e) vendor=$OPTARG ;;
-	n) count=y ;;
-	*) usage ;;
+	n) count=y cpus=1 ;;
+	*) exit 2 ;;
 	esac
 done
-shift $((OPTIND - 1))
-if [ $# -ne 0 ] || [ -z "$kernel" ] || [ -z "$initramfs" ] || [ -z "$job" ] ||
-   [ -z "$log" ] || [ -z "$results" ] || [ -z "$limit" ]; then
-	usage
+if [ $# -ge $OPTIND ] || [ -z "$log" ] || [ -z "$results" ] || [ -z "$limit" ]; then
+	die "usage: see $0"
 fi
-
 [ -r "$kernel" ] || die "no kernel $kernel: make kernel"
-[ -r "$initramfs" ] || die "no initramfs $initramfs: make initramfs"
+[ -r "$initramfs" ] || die "no initramfs $initramfs: make kernel"
 [ -x "$job/run" ] || die "$job/run is missing or not executable"
-case $limit in
-''|*[!0-9]*) die "-t wants seconds, not \"$limit\"" ;;
+
+[ -z "$count" ] || ACCEL=
+accel=$(accel_of "$vendor")
+case $accel in
+kvm)
+	if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
+		die "ACCEL=kvm, but /dev/kvm cannot be opened"
+	elif grep -qs '^[N0]' "/sys/module/kvm_$vendor/parameters/nested"; then
+		die "ACCEL=kvm, but the module kvm_$vendor has nested=0"
+	fi
+	;;
+*) [ -z "${ACCEL-}" ] || say "this CPU is not of $vendor: emulated in spite of ACCEL=kvm" ;;
 esac
-case $vendor in
-''|amd|intel) ;;
-*) usage ;;
-esac
-accel=$("$here/accel.sh" "$kernel" "$initramfs" "$vendor")
-if [ -n "$count" ]; then
-	[ "$accel" != kvm ] || die "-n needs an emulator: LAB_ACCEL=tcg"
-	cpus=1
-fi
-if [ "$accel" = bochs ]; then
-	# shellcheck source=lab/machine-bochs.sh
-	. "$here/machine-bochs.sh"
-else
-	# shellcheck source=lab/machine-qemu.sh
-	. "$here/machine-qemu.sh"
-fi
-for tool in $tools cpio timeout; do
-	command -v "$tool" >/dev/null || die "$tool is missing: make packages"
-done
 
 # absolute FILE: a machine has a directory of its own
 absolute()
 {
+	mkdir -p "$(dirname "$1")"
 	echo "$(cd "$(dirname "$1")" && pwd)/${1##*/}"
 }
-mkdir -p "$(dirname "$log")" "$(dirname "$results")"
+build=$PWD/build
 kernel=$(absolute "$kernel")
 log=$(absolute "$log")
 results=$(absolute "$results")
-tmp=$log.tmp.$$
+tmp=$log.tmp
+
+# The machine does not outlive this script, or not by much.
 pid=
 # shellcheck disable=SC2317 # called by the trap
 cleanup()
 {
-	if [ -n "$pid" ]; then
-		kill "$pid" 2>/dev/null || :
-		wait "$pid" || :
-	fi
+	[ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || :
 	rm -rf "$tmp"
 }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+on_exit cleanup
+# limited COMMAND...: it ends when the time is over, and when this script is killed
+limited()
+{
+	exec setpriv --pdeathsig TERM timeout -k 1 "$limit" setpriv --pdeathsig KILL "$@"
+}
+# shellcheck source=lab/machine-qemu.sh
+. "$PWD/lab/machine-$(case $accel in bochs) echo bochs ;; *) echo qemu ;; esac).sh"
 
 # The kernel unpacks archives that follow each other as if they were one.
+rm -rf "$tmp"
 mkdir "$tmp"
 ln -s "$(cd "$job" && pwd)" "$tmp/job"
-(cd "$tmp" && find -L job | LC_ALL=C sort |
-	cpio -o -L -H newc -R 0:0 --quiet) >"$tmp/job.cpio"
-cat "$initramfs" "$tmp/job.cpio" >"$tmp/initrd"
-rm "$tmp/job.cpio"
+cp "$initramfs" "$tmp/initrd"
+(cd "$tmp" && find -L job | sort | cpio -o -L -H newc -R 0:0 --quiet) >>"$tmp/initrd"
 
 : >"$log"
 : >"$results"
@@ -130,15 +109,15 @@ status=0
 wait "$pid" || status=$?
 pid=
 
+# fail STATUS WHAT: with the end of the console, and what the emulator says
 fail()
 {
-	echo "run.sh: $2; the end of $log:" >&2
+	say "$2; the end of $log:" >&2
 	{
 		tail -n 30 "$log"
 		echo
-		tail -n 5 "$tmp/machine" | sed 's/^/machine: /'
-	} | sed 's/^/    /' >&2
-	sed 's/^/machine: /' "$tmp/machine" >>"$log"
+		emulator_says | tail -n 15 | sed 's/^/machine: /' | tee -a "$log"
+	} | tr -d '\r' | sed 's/^/    /' >&2
 	exit "$1"
 }
 
@@ -147,5 +126,10 @@ case $status in
 esac
 code=$(sed -n '$s/^exit \([0-9][0-9]*\)$/\1/p' "$results")
 [ -n "$code" ] || fail 125 "the machine ended without a result"
-[ "$code" -eq 0 ] || fail "$code" "the job failed with status $code"
-exit 0
+bad=$(awk -v machine="$accel" -f lab/console.awk lab/known-console "$log") || {
+	say "the kernel complains in $log:"
+	echo "$bad" | sed 's/^/    /' >&2
+	[ "$code" -ne 0 ] || code=3
+}
+[ "$code" -eq 0 ] || [ "$code" -eq 3 ] || fail "$code" "the job failed with status $code"
+exit "$code"

@@ -1,36 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Job in the host: run the KVM selftests of "list", one after the other. One line
-# each for the results: pass, fail, skip or timeout, the test's name, and the
-# reason. The console gets what they print. With TEST[PARAM=N], the vendor's module
-# of KVM is loaded with that parameter.
+# Job in the host: run the KVM selftests of "list", one after the other:
+#
+#	TEST[PARAMETER=N] [ARGUMENT...]
+#
+# with the vendor's module of KVM loaded with that parameter. The results get TAP, with
+# the reason behind the name; the console gets what the tests print.
 
 limit=120
 out=/tmp/out
-
-# The reason for a skip, as the harness gives it
-skip_reason()
-{
-	sed -n 's/.*# SKIP *-* *//p; s/.*skipping test.*/&/p; s/.*not enabled.*/&/p' $out |
-		head -n 1
-}
-
-# The failed assertion, or the first test case that is not ok
-fail_reason()
-{
-	awk '/Test Assertion Failure/ { on = 1; next }
-	     on && /^  [^ ].*:[0-9]+: / { print; exit }
-	     /^not ok/ { print; exit }' $out | sed 's/^ *//'
-}
-
-# What a test that passes has left out all the same
-left_out()
-{
-	sed -n 's/^ok [0-9]* \(.*\)# SKIP *-* */without \1(/p' $out |
-		sed 's/$/)/' | paste -s -d ' '
-}
-
 vendor=amd
 grep -qw vmx /proc/cpuinfo && vendor=intel
 loaded=
@@ -46,7 +25,7 @@ reload()
 		sleep 1
 	done
 	# shellcheck disable=SC2086 # none or one
-	insmod "/lib/modules/kvm-$vendor.ko" $1 2>>$out || return 1
+	insmod "/lib/modules/kvm-$vendor.ko" $1 2>>$out || return
 	[ -z "$1" ] || case ${1#*=}:$(cat "/sys/module/kvm_$vendor/parameters/${1%%=*}") in
 	0:N|0:0|1:Y|1:1) ;;
 	*) echo "$1 had no effect" >>$out; return 1 ;;
@@ -54,60 +33,91 @@ reload()
 	loaded=$1
 }
 
-# try TEST: set verdict and reason
+# Why a test failed: the assertion and its message, of each case that is not ok
+why_failed()
+{
+	awk '
+		function part(name) {
+			parts = parts (parts ? " | " : "") name text
+			text = ""
+			on = 0
+		}
+		/Test Assertion Failure/ { on = 1; next }
+		/^not ok/ { sub(/^not ok [0-9]* (- )?/, ""); part($0 ": "); next }
+		/^ok/ { text = ""; on = 0; next }
+		/^# .*:[0-9]+:/ || on && !/^  pid=|^ +[0-9]+\t|^#|^$|addr2line/ {
+			sub(/^[# ]+/, "")
+			if (length(text) < 250)
+				text = text (text ? ", " : "") $0
+		}
+		END {
+			if (!parts)
+				part("")
+			print parts
+		}' $out
+}
+
+# try PROGRAM PARAMETER ARGUMENT...: set verdict and reason
 try()
 {
+	program=$1 parameter=$2
+	shift 2
 	# Only this test's messages shall be there to look at below.
 	dmesg -c >/dev/null
-	program=${1%%\[*}
-	parameter=${1#"$program"}
-	parameter=${parameter#\[}
-	if ! reload "${parameter%\]}"; then
-		verdict=fail reason="cannot load kvm-$vendor: $(head -n 1 $out)"
+	if ! reload "$parameter"; then
+		verdict=unloaded reason="cannot load kvm-$vendor: $(head -n 1 $out)"
 		return
 	fi
 	(cd "tests/${program%/*}" &&
-		exec timeout -s KILL "$limit" "./${program##*/}") >$out 2>&1 </dev/null 3>&-
+		exec timeout -s KILL "$limit" "./${program##*/}" "$@") >$out 2>&1 </dev/null 3>&-
 	status=$?
 	# What it left behind would take the processors from the next one.
 	kill -KILL -1
 	cut -c 1-300 $out | tail -n 300
 	case $status in
-	0) verdict=pass reason=$(left_out) ;;
-	4) verdict=skip reason=$(skip_reason) ;;
-	137) verdict=timeout reason="no end within $limit s" ;;
-	*) verdict=fail reason="status $status, $(fail_reason)" ;;
+	0)	# What it has left out all the same
+		verdict=ok
+		reason=$(sed -n 's/^ok [0-9]* \(.*\) *# SKIP *-* *\(.*\)/without \1 (\2)/p' $out | paste -s -d ,)
+		;;
+	4)	verdict="ok SKIP"
+		reason=$(sed -n 's/.*# SKIP *-* *//p; s/.*skipping test.*/&/p; s/.*not enabled.*/&/p' $out | head -n 1)
+		;;
+	137)	verdict=hung reason="no end within $limit s" ;;
+	*)	verdict=failed reason=$(why_failed) reason=${reason:-status $status} ;;
 	esac
 	# A kernel that complains has failed, whatever the test thinks.
-	bad=$(dmesg | grep -E -m 1 'WARNING: |BUG: |Oops: |UBSAN: |general protection fault')
-	if [ -n "$bad" ]; then
-		verdict=kernel
-		reason="the kernel says: $bad"
-	fi
+	# shellcheck disable=SC2154 # the kernel's command line sets machine
+	bad=$(dmesg | awk -v "machine=$machine" -f console.awk known-console - | head -n 1)
+	[ -z "$bad" ] || verdict=complaint reason="the kernel says: $bad"
 }
 
-# An emulator that has to wait for a processor breaks what a test assumes about
-# time: such a test may try again, and that is said. The test of pinning may not.
-run()
-{
-	echo "=== $1"
-	begin=$(date +%s)
-	try "$1"
-	for again in second third; do
-		case $verdict:$1 in
-		*cr_pin*) break ;;
-		fail:*|timeout:*) ;;
-		*) break ;;
-		esac
+n=0
+while read -r test arguments; do
+	n=$((n + 1))
+	program=${test%%\[*}
+	parameter=${test#"$program"}
+	parameter=${parameter#\[}
+	echo "=== $test $arguments"
+	# shellcheck disable=SC2086 # a list
+	try "$program" "${parameter%\]}" $arguments
+	# An emulator that has to wait for a processor breaks what a test assumes about
+	# time: then it is started once more, and that is said. The tests of pinning are not.
+	case $machine:$verdict:$test in
+	*/cr_pin*) ;;
+	tcg:failed:*|bochs:failed:*)
 		first=$reason
-		echo "=== again, after $reason"
-		try "$1"
-		[ "$verdict" != pass ] || reason="at the $again try, first: $first"
-	done
-	echo "=== $verdict $1 $reason ($(($(date +%s) - begin)) s)"
-	echo "$verdict $1 $reason" >&3
-}
-
-while read -r test; do
-	run "$test"
+		echo "=== again, after $first"
+		# shellcheck disable=SC2086 # a list
+		grep -qxF "$test" known || try "$program" "${parameter%\]}" $arguments
+		[ "$verdict" != ok ] || reason="at the second start; the first: $first"
+		;;
+	esac
+	line="$n - $test${arguments:+ $arguments}"
+	case $verdict in
+	ok) line="ok $line${reason:+ # $reason}" ;;
+	'ok SKIP') line="ok $line # SKIP ${reason:-without a reason}" ;;
+	*) line="not ok $line # $reason" ;;
+	esac
+	echo "=== $line"
+	echo "$line" >&3
 done <list

@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a ROP chain in the kernel would do to CR0 and CR4, at the instruction.
+ * What a ROP chain in the kernel would do to CR0 and CR4, at the instruction, on each
+ * online CPU. When the module is loaded, the kernel's log gets a line for each:
  *
- * Write the name of an attack to <debugfs>/attack: it is carried out on each
- * online CPU. Then read the file for one line per CPU:
+ *	attack: won|lost|ERROR: TITLE: CPU N: WHAT CAME OF IT
  *
- *   NAME cpuN fault=0|1 before=X wrote=X after=X [msr-...=X] OUTCOME
- *
- * where "after" is what the CPU says right after the instruction. A bit that
- * was lost is put back before anything else happens.
+ * as the CPU has it right after the instruction. A bit that was lost is put back before
+ * anything else happens.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/debugfs.h>
 #include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/kdebug.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/smp.h>
-#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include <asm/asm.h>
@@ -31,7 +26,21 @@
 #include <asm/special_insns.h>
 #include <asm/trapnr.h>
 
-#include "attack.h"
+/*
+ * Take a single step through @gadget, and on, with @val in every register but RSP. Comes
+ * back when the die notifier sets RIP to attack_jump_out() and RSP to *@sp.
+ */
+asmlinkage void attack_jump(unsigned long gadget, unsigned long val, unsigned long *sp);
+asmlinkage void attack_jump_out(void);
+
+/*
+ * Go to the copy of attack_low[] at the physical address @low in compatibility mode, write
+ * @val to CR0 or CR4, read the register back, restore @old. Returns what was read.
+ */
+asmlinkage u32 attack_compat(u32 low, u32 stack, u32 val, u32 old, bool cr4,
+			     unsigned long *sp);
+extern const char attack_low[], attack_low_cr0[], attack_low_cr4[];
+extern const char attack_low_out[], attack_low_sp[], attack_low_end[];
 
 /* Not taken from <asm/kvm_para.h>: unpatched kernels are attacked as well. */
 #define MSR_CR0_PINNED		0x4b564d0b
@@ -39,8 +48,18 @@
 
 #define MOV_CR_LEN		3
 
-struct result {
-	int cpu;
+struct attack {
+	const char *title;
+	const char *bits_name;
+	unsigned long bits;
+	bool cr4;
+	u32 msr;
+	void (*run)(void);
+};
+
+/* One at a time, on one CPU */
+static const struct attack *attack;
+static struct {
 	const char *error;
 	int trapnr;
 	unsigned long before;
@@ -51,20 +70,10 @@ struct result {
 	u64 msr_before;
 	u64 msr_wrote;
 	u64 msr_after;
-};
-
-struct attack {
-	const char *name;
-	const char *bits_name;
-	unsigned long bits;
-	bool cr4;
-	u32 msr;
-	void (*run)(const struct attack *attack, struct result *res);
-};
+} res;
 
 static unsigned long native_write_cr4_addr;
 module_param_named(native_write_cr4, native_write_cr4_addr, ulong, 0400);
-MODULE_PARM_DESC(native_write_cr4, "address of that function, see /proc/kallsyms");
 
 static unsigned long read_cr(bool cr4)
 {
@@ -89,7 +98,7 @@ static int write_cr(bool cr4, unsigned long val)
 	return trapnr;
 }
 
-static void attack_mov(const struct attack *attack, struct result *res)
+static void attack_mov(void)
 {
 	unsigned long cr4 = native_read_cr4();
 
@@ -97,32 +106,32 @@ static void attack_mov(const struct attack *attack, struct result *res)
 	if (!attack->cr4 && (attack->bits & X86_CR0_WP) && (cr4 & X86_CR4_CET))
 		write_cr(true, cr4 & ~X86_CR4_CET);
 
-	res->before = read_cr(attack->cr4);
-	res->wrote = res->before & ~attack->bits;
-	res->trapnr = write_cr(attack->cr4, res->wrote);
-	res->after = read_cr(attack->cr4);
+	res.before = read_cr(attack->cr4);
+	res.wrote = res.before & ~attack->bits;
+	res.trapnr = write_cr(attack->cr4, res.wrote);
+	res.after = read_cr(attack->cr4);
 
-	if (res->after != res->before)
-		write_cr(attack->cr4, res->before);
+	if (res.after != res.before)
+		write_cr(attack->cr4, res.before);
 	if (native_read_cr4() != cr4)
 		write_cr(true, cr4);
 }
 
 /* Give the pins back first, as an attacker would who knows of them. */
-static void attack_msr(const struct attack *attack, struct result *res)
+static void attack_msr(void)
 {
-	if (rdmsrq_safe(attack->msr, &res->msr_before)) {
-		res->error = "the PINNED MSR does not exist";
+	if (rdmsrq_safe(attack->msr, &res.msr_before)) {
+		res.error = "the PINNED MSR does not exist";
 		return;
 	}
-	res->msr_wrote = res->msr_before & ~(u64)attack->bits;
-	res->msr_fault = !!wrmsrq_safe(attack->msr, res->msr_wrote);
-	rdmsrq_safe(attack->msr, &res->msr_after);
+	res.msr_wrote = res.msr_before & ~(u64)attack->bits;
+	res.msr_fault = !!wrmsrq_safe(attack->msr, res.msr_wrote);
+	rdmsrq_safe(attack->msr, &res.msr_after);
 
-	attack_mov(attack, res);
+	attack_mov();
 
-	if (res->msr_after != res->msr_before)
-		wrmsrq_safe(attack->msr, res->msr_before);
+	if (res.msr_after != res.msr_before)
+		wrmsrq_safe(attack->msr, res.msr_before);
 }
 
 /*
@@ -138,8 +147,6 @@ static struct {
 	unsigned int steps;
 	unsigned long start;
 	unsigned long sp;
-	const struct attack *attack;
-	struct result *res;
 } target = { .cpu = -1 };
 
 /* No longer than native_write_cr4() can be, or its way to put bits back. */
@@ -163,19 +170,19 @@ static void gadget_stepped(struct pt_regs *regs)
 		if (regs->ip == target.ip)
 			return;
 		target.fired = true;
-		target.res->after = cr4;
+		res.after = cr4;
 	}
 
 	/*
 	 * See if the function that the gadget is in notices, but do not follow
 	 * it out of there: the stack is not what its epilogue expects.
 	 */
-	if (!(cr4 & target.attack->bits)) {
+	if (!(cr4 & attack->bits)) {
 		if (regs->ip - target.start < MAX_FUNC_LEN &&
 		    target.steps++ < MAX_STEPS)
 			return;
-	} else if (target.res->after != cr4) {
-		target.res->put_back = true;
+	} else if (res.after != cr4) {
+		res.put_back = true;
 	}
 	stop_stepping(regs);
 }
@@ -201,8 +208,8 @@ static int attack_die_notify(struct notifier_block *nb, unsigned long cmd,
 	}
 	case DIE_GPF:
 		if (regs->ip == target.ip) {
-			target.res->trapnr = args->trapnr;
-			target.res->after = read_cr(target.attack->cr4);
+			res.trapnr = args->trapnr;
+			res.after = read_cr(attack->cr4);
 			regs->ip += MOV_CR_LEN;
 		} else if (!target.stepping) {
 			return NOTIFY_DONE;
@@ -218,12 +225,9 @@ static struct notifier_block attack_die_nb = {
 	.notifier_call = attack_die_notify,
 };
 
-static void aim(const struct attack *attack, struct result *res,
-		unsigned long ip)
+static void aim(unsigned long ip)
 {
 	target.ip = ip;
-	target.attack = attack;
-	target.res = res;
 	target.fired = false;
 	target.steps = 0;
 	WRITE_ONCE(target.cpu, raw_smp_processor_id());
@@ -256,26 +260,26 @@ static unsigned long find_gadget(void)
  * What checks it afterwards is too late, but restores the bit within some
  * instructions: a single step tells what they leave a ROP chain with.
  */
-static void attack_jump_mov(const struct attack *attack, struct result *res)
+static void attack_jump_mov(void)
 {
 	unsigned long gadget = find_gadget();
 
 	if (!gadget) {
-		res->error = "no MOV to CR4 found, is native_write_cr4= right?";
+		res.error = "no MOV to CR4 found, is native_write_cr4= right?";
 		return;
 	}
 
-	res->before = native_read_cr4();
-	res->wrote = res->before & ~attack->bits;
+	res.before = native_read_cr4();
+	res.wrote = res.before & ~attack->bits;
 
-	aim(attack, res, gadget);
+	aim(gadget);
 	target.start = native_write_cr4_addr;
 	target.stepping = true;
-	attack_jump(gadget, res->wrote, &target.sp);
+	attack_jump(gadget, res.wrote, &target.sp);
 	aim_off();
 
-	if (native_read_cr4() != res->before)
-		write_cr(true, res->before);
+	if (native_read_cr4() != res.before)
+		write_cr(true, res.before);
 }
 
 /*
@@ -314,7 +318,7 @@ static void build_low(bool la57)
 	memcpy(low->code, attack_low, attack_low_end - attack_low);
 }
 
-static void attack_low_mov(const struct attack *attack, struct result *res)
+static void attack_low_mov(void)
 {
 	unsigned long cr3 = __native_read_cr3();
 	unsigned long cr4 = native_read_cr4();
@@ -325,7 +329,7 @@ static void attack_low_mov(const struct attack *attack, struct result *res)
 
 	/* FRED takes compatibility mode from the kernel. */
 	if (cr4 & X86_CR4_FRED) {
-		res->error = "not possible with FRED";
+		res.error = "not possible with FRED";
 		return;
 	}
 
@@ -336,22 +340,22 @@ static void attack_low_mov(const struct attack *attack, struct result *res)
 	 * PCIDE needs long mode, so paging cannot be turned off with it. LASS
 	 * forbids the kernel the low half.
 	 */
-	res->trapnr = write_cr(true, cr4 & ~(X86_CR4_PCIDE | X86_CR4_LASS));
-	if (res->trapnr) {
-		res->error = "CR4.PCIDE or LASS cannot be cleared";
+	res.trapnr = write_cr(true, cr4 & ~(X86_CR4_PCIDE | X86_CR4_LASS));
+	if (res.trapnr) {
+		res.error = "CR4.PCIDE or LASS cannot be cleared";
 		goto out;
 	}
 
-	res->before = read_cr(attack->cr4);
-	res->wrote = res->before & ~attack->bits;
+	res.before = read_cr(attack->cr4);
+	res.wrote = res.before & ~attack->bits;
 
 	fs = native_rdmsrq(MSR_FS_BASE);
 	gs = native_rdmsrq(MSR_GS_BASE);
 
 	mov = attack->cr4 ? attack_low_cr4 : attack_low_cr0;
-	aim(attack, res, code + (mov - attack_low));
-	res->after = attack_compat(code, pa + sizeof(*low), res->wrote,
-				   res->before, attack->cr4,
+	aim(code + (mov - attack_low));
+	res.after = attack_compat(code, pa + sizeof(*low), res.wrote,
+				   res.before, attack->cr4,
 				   (void *)low->code + (attack_low_sp - attack_low));
 
 	/* Nothing of the bases is lost, but 32-bit modes only promise a half. */
@@ -364,132 +368,53 @@ out:
 }
 
 static const struct attack attacks[] = {
-	{ "cr4-smep", "SMEP", X86_CR4_SMEP, true, 0, attack_mov },
-	{ "cr4-smap", "SMAP", X86_CR4_SMAP, true, 0, attack_mov },
-	{ "cr4-umip", "UMIP", X86_CR4_UMIP, true, 0, attack_mov },
-	{ "cr4-fsgsbase", "FSGSBASE", X86_CR4_FSGSBASE, true, 0, attack_mov },
-	{ "cr4-smep-compat", "SMEP", X86_CR4_SMEP, true, 0, attack_low_mov },
-	{ "cr4-jump", "SMEP", X86_CR4_SMEP, true, 0, attack_jump_mov },
-	{ "cr4-pinned-msr", "SMEP", X86_CR4_SMEP, true, MSR_CR4_PINNED, attack_msr },
-	{ "cr0-wp", "WP", X86_CR0_WP, false, 0, attack_mov },
-	{ "cr0-pg", "PG", X86_CR0_PG, false, 0, attack_low_mov },
-	{ "cr0-pe", "PE and PG", X86_CR0_PE | X86_CR0_PG, false, 0, attack_low_mov },
-	{ "cr0-pinned-msr", "WP", X86_CR0_WP, false, MSR_CR0_PINNED, attack_msr },
+	{ "MOV to CR4 without SMEP", "SMEP", X86_CR4_SMEP, true, 0, attack_mov },
+	{ "MOV to CR4 without SMAP", "SMAP", X86_CR4_SMAP, true, 0, attack_mov },
+	{ "MOV to CR4 without UMIP", "UMIP", X86_CR4_UMIP, true, 0, attack_mov },
+	{ "MOV to CR4 without FSGSBASE", "FSGSBASE", X86_CR4_FSGSBASE, true, 0, attack_mov },
+	{ "MOV to CR4 without SMEP, 32-bit", "SMEP", X86_CR4_SMEP, true, 0, attack_low_mov },
+	{ "jump to the MOV in native_write_cr4()", "SMEP", X86_CR4_SMEP, true, 0, attack_jump_mov },
+	{ "WRMSR to unpin SMEP, MOV to CR4", "SMEP", X86_CR4_SMEP, true, MSR_CR4_PINNED, attack_msr },
+	{ "MOV to CR0 without WP", "WP", X86_CR0_WP, false, 0, attack_mov },
+	{ "MOV to CR0 without PG, 32-bit", "PG", X86_CR0_PG, false, 0, attack_low_mov },
+	{ "MOV to CR0 without PG and PE, 32-bit", "PE and PG", X86_CR0_PE | X86_CR0_PG, false, 0, attack_low_mov },
+	{ "WRMSR to unpin WP, MOV to CR0", "WP", X86_CR0_WP, false, MSR_CR0_PINNED, attack_msr },
 };
 
-struct run {
-	const struct attack *attack;
-	struct result res;
-};
-
-static void run_on_cpu(void *data)
+static void run_on_cpu(void *unused)
 {
-	struct run *run = data;
-
-	run->res.cpu = smp_processor_id();
-	run->attack->run(run->attack, &run->res);
+	attack->run();
 }
 
-static const char *outcome(const struct attack *attack,
-			   const struct result *res, char *buf, size_t size)
+/* Judge by the registers: all of them say won, or lost, or something is wrong. */
+static void report(int cpu)
 {
+	bool on_msr = attack->msr, error = res.error;
+	bool was_set = (res.before & attack->bits) == attack->bits;
 	const char *bits = attack->bits_name;
 
-	if (res->error)
-		scnprintf(buf, size, "ERROR: %s", res->error);
-	else if ((res->before & attack->bits) != attack->bits)
-		scnprintf(buf, size, "ERROR: %s not set before the attack", bits);
-	else if (!res->trapnr && !(res->after & attack->bits))
-		scnprintf(buf, size, "%s cleared%s", bits, res->put_back ?
-			  ", then put back by native pinning" : "");
-	else if (res->trapnr == X86_TRAP_GP && res->after == res->before)
-		scnprintf(buf, size, "#GP, %s still set", bits);
+	if (!error && was_set && !res.trapnr && res.after == res.wrote &&
+	    (!on_msr || (!res.msr_fault && res.msr_after == res.msr_wrote)))
+		pr_info("won: %s: CPU %d: %s%s cleared%s\n", attack->title, cpu,
+			on_msr ? "WRMSR accepted; " : "", bits,
+			res.put_back ? ", then put back by native pinning" : "");
+	else if (!error && was_set && res.trapnr == X86_TRAP_GP &&
+		 res.after == res.before &&
+		 (!on_msr || (res.msr_fault && res.msr_wrote != res.msr_before &&
+			      res.msr_after == res.msr_before)))
+		pr_info("lost: %s: CPU %d: %s#GP, %s still set\n", attack->title, cpu,
+			on_msr ? "WRMSR #GP; " : "", bits);
 	else
-		scnprintf(buf, size, "ERROR: exception %d, but CR%d 0x%lx",
-			  res->trapnr, attack->cr4 ? 4 : 0, res->after);
-	return buf;
+		pr_info("ERROR: %s: CPU %d: %s, exception %d, before 0x%lx, wrote 0x%lx, after 0x%lx, MSR: %s, before 0x%llx, wrote 0x%llx, after 0x%llx\n",
+			attack->title, cpu, error ? res.error : "neither won nor lost",
+			res.trapnr, res.before, res.wrote, res.after,
+			res.msr_fault ? "#GP" : "accepted", res.msr_before,
+			res.msr_wrote, res.msr_after);
 }
-
-/* What the last attack came to; one at a time. */
-static char report[PAGE_SIZE];
-static size_t report_len;
-static DEFINE_MUTEX(attack_mutex);
-
-static void add_to_report(const struct attack *attack, const struct result *res)
-{
-	char msr[128] = "", text[80];
-
-	if (attack->msr && !res->error)
-		scnprintf(msr, sizeof(msr),
-			  "msr-fault=%d msr-before=0x%llx msr-wrote=0x%llx msr-after=0x%llx WRMSR %s; ",
-			  res->msr_fault, res->msr_before, res->msr_wrote,
-			  res->msr_after, res->msr_fault ? "#GP" : "accepted");
-
-	report_len += scnprintf(report + report_len, sizeof(report) - report_len,
-				"%s cpu%d fault=%d before=0x%lx wrote=0x%lx after=0x%lx %s%s\n",
-				attack->name, res->cpu, !!res->trapnr,
-				res->before, res->wrote, res->after, msr,
-				outcome(attack, res, text, sizeof(text)));
-}
-
-static int run_attack(const struct attack *attack)
-{
-	int cpu, ret = 0;
-
-	guard(mutex)(&attack_mutex);
-	guard(cpus_read_lock)();
-
-	report_len = 0;
-	for_each_online_cpu(cpu) {
-		struct run run = { .attack = attack };
-
-		ret = smp_call_function_single(cpu, run_on_cpu, &run, true);
-		if (ret)
-			break;
-		add_to_report(attack, &run.res);
-	}
-	return ret;
-}
-
-static ssize_t attack_write(struct file *file, const char __user *ubuf,
-			    size_t len, loff_t *pos)
-{
-	char buf[32];
-	int i, ret;
-
-	if (len >= sizeof(buf))
-		return -EINVAL;
-	if (copy_from_user(buf, ubuf, len))
-		return -EFAULT;
-	buf[len] = '\0';
-
-	for (i = 0; i < ARRAY_SIZE(attacks); i++) {
-		if (!sysfs_streq(attacks[i].name, buf))
-			continue;
-		ret = run_attack(&attacks[i]);
-		return ret ?: len;
-	}
-	return -EINVAL;
-}
-
-static ssize_t attack_read(struct file *file, char __user *ubuf, size_t len,
-			   loff_t *pos)
-{
-	guard(mutex)(&attack_mutex);
-	return simple_read_from_buffer(ubuf, len, pos, report, report_len);
-}
-
-static const struct file_operations attack_fops = {
-	.owner = THIS_MODULE,
-	.read = attack_read,
-	.write = attack_write,
-};
-
-static struct dentry *attack_file;
 
 static int __init attack_init(void)
 {
-	int ret;
+	int i, cpu, ret;
 
 	low = (void *)__get_free_pages(GFP_KERNEL | GFP_DMA32 | __GFP_ZERO,
 				       get_order(sizeof(*low)));
@@ -500,29 +425,26 @@ static int __init attack_init(void)
 	if (ret)
 		goto free;
 
-	attack_file = debugfs_create_file("attack", 0600, NULL, NULL,
-					  &attack_fops);
-	if (IS_ERR(attack_file)) {
-		ret = PTR_ERR(attack_file);
-		goto unregister;
+	cpus_read_lock();
+	for (i = 0; i < ARRAY_SIZE(attacks); i++) {
+		for_each_online_cpu(cpu) {
+			attack = &attacks[i];
+			memset(&res, 0, sizeof(res));
+			ret = smp_call_function_single(cpu, run_on_cpu, NULL, true);
+			if (ret)
+				goto unlock;
+			report(cpu);
+		}
 	}
-	return 0;
 
-unregister:
+unlock:
+	cpus_read_unlock();
 	unregister_die_notifier(&attack_die_nb);
 free:
 	free_pages((unsigned long)low, get_order(sizeof(*low)));
 	return ret;
 }
 module_init(attack_init);
-
-static void __exit attack_exit(void)
-{
-	debugfs_remove(attack_file);
-	unregister_die_notifier(&attack_die_nb);
-	free_pages((unsigned long)low, get_order(sizeof(*low)));
-}
-module_exit(attack_exit);
 
 MODULE_DESCRIPTION("Attacks on CR0 and CR4 from within the kernel");
 MODULE_LICENSE("GPL");

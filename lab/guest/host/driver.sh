@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=dash disable=SC2086,SC3045,SC2034 # $g has no spaces, busybox has read -t
+#
+# Linux guests, one at a time, for whoever sources this in a host, with qemu-system-x86_64,
+# firmware, bzImage and guest.cpio beside it, and an empty directory $g. A guest whose job
+# is lab/guest/guest/run does what it is told:
+#
+#	cpus=4; boot no5lvl; ask 'uname -r'; cat $g/answer; move; tell exit; ended
+#
+# and to one with a job of its own, as those of lab/bench, one listens:
+#
+#	cpus=1 disks=; start quiet; listen 60; ended; cat $g/answer
+#
+# What does not go as it should ends the process and is said in $g/why. All that guests
+# print is in $g/console. QEMU, $g/pid, may still be there.
+
+g=/tmp/guest
+tracing=/sys/kernel/tracing
+
+# How QEMU is started
+cpus=2 memory=256 machine=q35 kernel=bzImage initrd=guest.cpio more='' qemu=''
+cpu=qemu64,-svm,+smep,+smap,+umip,+fsgsbase,+x2apic,+kvm-cr-pin
+disks="-drive file=files.tar,format=raw,if=virtio,readonly=on
+	-drive file=$g/disk,format=qcow2,if=virtio,cache=unsafe"
+
+# Timers are periodic: emulators lose an interrupt now and then, and a timer that has to
+# be started anew for each would have ended with it.
+words="console=ttyS0 oops=panic panic=-1 nohz=off highres=off"
+
+fail()
+{
+	echo "$*" >$g/why
+	echo "FAILED: $*"
+	exit 1
+}
+
+# lines FROM: whole ones, whoever writes there. Those of the guest end in \n, those of
+# QEMU in \r\n.
+lines()
+{
+	while IFS= read -r relayed; do
+		echo "${relayed%"$cr"}"
+	done <"$1"
+}
+cr=$(printf '\r')
+
+# open_pipes: to and from the guest (3 is the results), and to and from the monitor.
+# They are kept while one QEMU takes over from another.
+open_pipes()
+{
+	for pipe in port qmp; do
+		mkfifo $g/$pipe.in $g/$pipe.out $g/$pipe.lines
+	done
+	# Without the descriptors below, that they end when QEMU and this process do
+	lines $g/port.out >$g/port.lines 3>&- &
+	lines $g/qmp.out >$g/qmp.lines 3>&- &
+	exec 4<>$g/port.in 5<>$g/port.lines 6<>$g/qmp.in 7<>$g/qmp.lines \
+		8<>$g/port.out 9<>$g/qmp.out
+}
+
+# start [WORD...]: QEMU, with these WORDs for the kernel
+start()
+{
+	started=$*
+	[ -e $g/port.in ] || open_pipes
+	events=
+	echo "start: $cpus CPUs, $kernel, $cpu $more $*"
+	timeout -s KILL 300 ./qemu-system-x86_64 -L firmware \
+		-nodefaults -no-user-config -display none \
+		-machine $machine -accel kvm -m $memory -smp $cpus -cpu $cpu \
+		-chardev "file,id=console,path=$g/console,append=on" -serial chardev:console \
+		-chardev pipe,id=port,path=$g/port -serial chardev:port \
+		-chardev pipe,id=qmp,path=$g/qmp -mon chardev=qmp,mode=control $disks \
+		-kernel $kernel -initrd $initrd -append "$words $*" $more \
+		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+	qemu=$!
+	echo $qemu >$g/pid
+	qmp '{"execute":"qmp_capabilities"}'
+}
+
+# boot [WORD...]: start QEMU and wait for Linux
+boot()
+{
+	start "$@"
+	echo "$*" >>$g/boots
+	booted || hung "in boot"
+}
+
+# hung WHEN: where are the CPUs, and which interrupts wait?
+hung()
+{
+	[ "$(violations)" -ne 0 ] || touch $g/hung
+	monitor 'info registers -a'
+	grep -o 'CPU#[0-9]*\|RIP=[0-9a-f]*\|RFL=[^ ]*\|HLT=.' $g/monitor | paste -s -d ' '
+	for n in $(seq 0 $((cpus - 1))); do
+		monitor "info lapic $n"
+		grep "^ISR\|^IRR" $g/monitor || :
+	done
+	fail "hung $*"
+}
+
+# violations: that KVM counts
+violations()
+{
+	cat /sys/kernel/debug/kvm/cr_pin_violations 2>/dev/null || echo 0
+}
+
+# next_line SECONDS: of the guest, in $line, if there is one. If it is quiet for long, its
+# port may have lost an interrupt and wait for it to send more. An empty line makes
+# another one, and before the port is raw, an empty line is the answer.
+next_line()
+{
+	left=$1
+	line=
+	until read -r -t 1 line <&5 && [ -n "$line" ]; do
+		kill -0 $qemu 2>/dev/null || fail "QEMU ended while waiting for the guest"
+		left=$((left - 1))
+		[ $((left % 5)) -ne 0 ] || echo >&4
+		[ $left -gt 0 ] || return 1
+	done
+	echo "guest: $line"
+}
+
+# booted: wait until a kernel, another one than before, asks for work
+booted()
+{
+	next_line 45 || return
+	case $line in
+	booted\ ?*) ;;
+	*) fail "not booted, but: $line" ;;
+	esac
+	[ "$line" != "${id-}" ] || fail "booted, but the kernel is the same"
+	id=$line
+}
+
+# booted_again: because of what it was told
+booted_again()
+{
+	booted || hung "after $asked"
+}
+
+# listen SECONDS: to a guest until it is done; what it says is in $g/answer
+listen()
+{
+	: >$g/answer
+	while next_line "$1"; do
+		case $line in
+		exit\ 0) return ;;
+		exit\ *) fail "$line: $(tail -n 1 $g/answer)" ;;
+		*) echo "$line" >>$g/answer ;;
+		esac
+	done
+	hung "for $1 s"
+}
+
+# tell COMMAND: don't expect an answer
+tell()
+{
+	asked=$1
+	echo "host: $1"
+	echo "$1" >&4
+}
+
+# answered SECONDS: to what the guest was told. What that printed is in $g/answer, its
+# status is returned.
+answered()
+{
+	: >$g/answer
+	while next_line "$1"; do
+		case $line in
+		done\ *) return "${line#done }" ;;
+		booted\ *) fail "rebooted when told: $asked" ;;
+		*) echo "$line" >>$g/answer ;;
+		esac
+	done
+	hung "for $1 s when told: $asked"
+}
+
+# ask COMMAND [SECONDS]: it has to succeed
+ask()
+{
+	tell "$1"
+	answered "${2:-60}" || fail "$1: $line: $(tr '\n' ' ' <$g/answer)"
+}
+
+# qmp COMMAND: the answer is in $answer. Events are remembered.
+qmp()
+{
+	echo "$1" >&6
+	while qmp_line; do
+		case $answer in
+		*'"return":'*) return ;;
+		*'"error":'*) fail "QEMU: $1: $answer" ;;
+		esac
+	done
+}
+
+qmp_line()
+{
+	left=60
+	until read -r -t 1 answer <&7; do
+		kill -0 $qemu 2>/dev/null || fail "QEMU ended"
+		left=$((left - 1))
+		[ $left -gt 0 ] || fail "nothing from QEMU's monitor in 60 s"
+	done
+	case $answer in
+	*'"event":'*)
+		event=${answer#*\"event\": \"}
+		event=${event%%\"*}
+		echo "$(cut -d' ' -f1 /proc/uptime) QEMU: $event"
+		events="$events $event "
+		[ "$event" != RESET ] || was_reset
+		;;
+	esac
+}
+
+# A reset lets go of pins, see trace.awk. There may be more of them than one, SeaBIOS
+# makes another one when it is entered again. They are over long before Linux runs.
+was_reset()
+{
+	echo reset >$tracing/trace_marker
+}
+
+# await NAME: an event of QEMU since $events was emptied, or the last one that was awaited
+await()
+{
+	until [ "$events" != "${events#* "$1" }" ]; do
+		qmp_line
+	done
+	events=${events#* "$1" }
+}
+
+# monitor COMMAND: what it prints is in $g/monitor
+monitor()
+{
+	qmp '{"execute":"human-monitor-command","arguments":{"command-line":"'"$1"'"}}'
+	printf '%s\n' "$answer" | sed 's/^{"return": "//; s/"}$//; s/"[,}].*//; s/\\r\\n/\n/g' >$g/monitor
+}
+
+# registers: of all vCPUs, a line for each in $g/registers: N CR0 CR4 PINNED0 PINNED4
+registers()
+{
+	monitor "info registers -a"
+	awk '/^CPU#/ { if (n++) print line; sub(/^CPU#/, ""); line = $1 }
+	     /^CR0=/ { sub(/CR0=/, "0x", $1); sub(/CR4=/, "0x", $4); line = line " " $1 " " $4 }
+	     /^PINNED:/ {
+		sub(/CR0=/, "0x", $2)
+		sub(/CR4=/, "0x", $3)
+		line = line " " $2 " " $3
+		if ($4 !~ /=0+$/ || $5 !~ /=0+$/)
+			line = line " LOW"
+	     }
+	     END { if (n) print line }' $g/monitor >$g/registers
+	count=$(wc -l <$g/registers)
+	[ "$count" -eq $cpus ] || fail "QEMU shows $count CPUs, not $cpus"
+}
+
+# ended: QEMU, by itself
+ended()
+{
+	left=40
+	while kill -0 $qemu 2>/dev/null; do
+		left=$((left - 1))
+		[ $left -gt 0 ] || fail "QEMU does not end"
+		sleep 0.5
+	done
+	status=0
+	wait $qemu || status=$?
+	[ $status -eq 0 ] || fail "QEMU ended with status $status"
+}
+
+# move: to another QEMU, which has the same pins and registers
+move()
+{
+	monitor stop
+	registers
+	cp $g/registers $g/registers.saved
+	monitor 'savevm here'
+	! grep -q '[a-z]' $g/monitor || fail "savevm: $(cat $g/monitor)"
+	qmp '{"execute":"quit"}'
+	ended
+	more="-S -loadvm here"
+	start $started
+	more=
+	registers
+	cmp -s $g/registers $g/registers.saved ||
+		fail "restored vCPUs have $(tr '\n' ',' <$g/registers) and had $(tr '\n' ',' <$g/registers.saved)"
+	# The threads of the vCPUs are others, trace.awk has to know what it is with them.
+	monitor 'info cpus'
+	sed -n 's/.*CPU #\([0-9]*\): thread_id=\([0-9]*\).*/\1 \2/p' $g/monitor >$g/threads
+	while read -r n cr0 cr4 pin0 pin4 low; do
+		thread=$(sed -n "s/^$n //p" $g/threads)
+		echo "restored $thread $cr0 $cr4 ${pin0:-0} ${pin4:-0} $low" >$tracing/trace_marker
+	done <$g/registers
+	monitor cont
+}
