@@ -47,8 +47,7 @@ int main(void)
 	port = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
 
 	getrandom(&id, sizeof(id), 0);
-	/* The first character may get lost, this one isn't missed. */
-	dprintf(port, "\nbooted %x\n", id);
+	dprintf(port, "booted %x\n", id);
 
 	snprintf(online, sizeof(online), "/sys/devices/system/cpu/cpu%d/online", cpus - 1);
 	put(online, "0");

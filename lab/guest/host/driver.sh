@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=dash disable=SC2086,SC3045,SC2034 # $g has no spaces, busybox has read -t
+# shellcheck shell=dash disable=SC2086,SC2034 # $g has no spaces
 #
 # Linux guests, one at a time, for whoever sources this in a host, with qemu-system-x86_64,
 # firmware, bzImage and guest.cpio beside it, and an empty directory $g. A guest whose job
@@ -44,6 +44,23 @@ lines()
 }
 cr=$(printf '\r')
 
+# ticks: an empty line each second, for those who would wait for another one forever. A
+# read with a time limit loses the half of a line that it has when the time is over.
+ticks()
+{
+	while sleep 1; do
+		echo
+		echo >&2
+	done
+}
+
+# seconds: since the host booted, in $now
+seconds()
+{
+	read -r now _ </proc/uptime
+	now=${now%.*}
+}
+
 # open_pipes: to and from the guest (3 is the results), and to and from the monitor.
 # They are kept while one QEMU takes over from another.
 open_pipes()
@@ -54,6 +71,7 @@ open_pipes()
 	# Without the descriptors below, that they end when QEMU and this process do
 	lines $g/port.out >$g/port.lines 3>&- &
 	lines $g/qmp.out >$g/qmp.lines 3>&- &
+	ticks >$g/port.lines 2>$g/qmp.lines 3>&- &
 	exec 4<>$g/port.in 5<>$g/port.lines 6<>$g/qmp.in 7<>$g/qmp.lines \
 		8<>$g/port.out 9<>$g/qmp.out
 }
@@ -110,13 +128,16 @@ violations()
 # another one, and before the port is raw, an empty line is the answer.
 next_line()
 {
-	left=$1
-	line=
-	until read -r -t 1 line <&5 && [ -n "$line" ]; do
+	seconds
+	deadline=$((now + $1)) nudge=$((now + 5))
+	while read -r line <&5 && [ -z "$line" ]; do
 		kill -0 $qemu 2>/dev/null || fail "QEMU ended while waiting for the guest"
-		left=$((left - 1))
-		[ $((left % 5)) -ne 0 ] || echo >&4
-		[ $left -gt 0 ] || return 1
+		seconds
+		[ $now -lt $deadline ] || return 1
+		[ $now -lt $nudge ] || {
+			echo >&4
+			nudge=$((now + 5))
+		}
 	done
 	echo "guest: $line"
 }
@@ -197,11 +218,12 @@ qmp()
 
 qmp_line()
 {
-	left=60
-	until read -r -t 1 answer <&7; do
+	seconds
+	deadline=$((now + 60))
+	while read -r answer <&7 && [ -z "$answer" ]; do
 		kill -0 $qemu 2>/dev/null || fail "QEMU ended"
-		left=$((left - 1))
-		[ $left -gt 0 ] || fail "nothing from QEMU's monitor in 60 s"
+		seconds
+		[ $now -lt $deadline ] || fail "nothing from QEMU's monitor in 60 s"
 	done
 	case $answer in
 	*'"event":'*)
