@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-only
+	/* What is long takes a bit longer often, but is never shorter. */
+	TEST_ASSERT(count >= NR_ROUNDS * (op == SIPI ? 1 : op == NESTED ? 5 : 9) / 10,// SPDX-License-Identifier: GPL-2.0-only
 /*
  * What control register pinning costs, in units that have nothing to do with
  * how fast the machine is, one "PINS WHAT N" a line:
@@ -294,8 +295,8 @@ static int stable_min(enum op op)
 	for (i = 0; i < NR_ROUNDS; i++)
 		count += samples[op][i] == min;
 
-	/* What is long takes a bit longer now and then, but not in most cases. */
-	TEST_ASSERT(count >= NR_ROUNDS * (op == NESTED || op == SIPI ? 5 : 9) / 10,
+	/* What takes long takes a bit longer often, but nothing takes less. */
+	TEST_ASSERT(count >= NR_ROUNDS * (op == SIPI ? 1 : op == NESTED ? 5 : 9) / 10,
 		    "\"%s\" takes %u, but longer in %d of %d rounds: does the TSC count instructions?",
 		    ops[op].name, min, NR_ROUNDS - count, NR_ROUNDS);
 	return min;
