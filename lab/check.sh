@@ -33,7 +33,7 @@ selftests()
 	{
 		cat "$all"
 		for parameter; do
-			sed -n "s,^x86/\(cr_pin\|smep_\).*,&[$parameter],p" "$all"
+			sed -n "s,^x86/\(cr_pin\|smep_\|svm_nested_unpaged\).*,&[$parameter],p" "$all"
 		done
 	} | grep -vxF -f "$out.not-run" >"$out.list"
 	rm "$out.not-run"

@@ -6,6 +6,7 @@
 #	fetch.sh linux		linux-source-7.3_VERSION_all.deb
 #	fetch.sh qemu		qemu_10.2.VERSION.dsc, its archives beside it
 #	fetch.sh meson		meson_VERSION_all.deb
+#	fetch.sh cbmc		cbmc_VERSION_amd64.deb, its libraries beside it
 #
 # What was fetched once is kept and used without asking the network. apt checks
 # the signatures and hashes; it runs with its own sources, lists and cache and
@@ -18,6 +19,8 @@ set -eu
 
 # The patches fit on no other version than one that begins like this.
 begin=
+# What comes with it
+more=
 instead="put its files into $DL yourself"
 case ${1-} in
 linux)
@@ -26,7 +29,11 @@ linux)
 	;;
 qemu) package=qemu begin=10.2. source="deb-src sid" suffix=.dsc ;;
 meson) package=meson source="deb bookworm-backports" suffix=.deb ;;
-*) die "usage: fetch.sh linux|qemu|meson" ;;
+cbmc)
+	package=cbmc begin=6. source="deb trixie" suffix=.deb
+	more="libc6 libgcc-s1 libstdc++6 minisat zlib1g"
+	;;
+*) die "usage: fetch.sh linux|qemu|meson|cbmc" ;;
 esac
 
 # newest: the file of the highest version in the cache
@@ -94,9 +101,9 @@ mkdir "$new"
 cd "$new"
 say "downloading $package $version"
 # shellcheck disable=SC2086
-apt-get -c "$apt/apt.conf" -q $get "$package=$version" >"$apt/log" 2>&1 || failed
+apt-get -c "$apt/apt.conf" -q $get "$package=$version" $more >"$apt/log" 2>&1 || failed
 
 # The file that newest() looks for comes last: when it is there, all is there.
-find . -type f ! -name "*$suffix" -exec mv {} "$DL" \;
-find . -type f -name "*$suffix" -exec mv {} "$DL" \;
+find . -type f ! -name "${package}_*$suffix" -exec mv {} "$DL" \;
+find . -type f -exec mv {} "$DL" \;
 newest

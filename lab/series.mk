@@ -5,6 +5,8 @@
 # For packages: those in lab/packages.dev, too. For fresh: bookworm or trixie.
 DEV ?=
 SUITE ?= bookworm
+# For proof: names in lab/proof/theorems, all if empty
+PROOF ?=
 # For deb: the kernel's configuration. The distribution's if empty.
 CONFIG ?=
 export DEV SUITE CONFIG
@@ -13,6 +15,8 @@ help::
 	@echo
 	@echo 'Checking the lab and the series:'
 	@echo '  lint          the scripts, the patches as mails'
+	@echo '  proof         the promise, by CBMC; PROOF="NAME...": only these theorems,'
+	@echo '                PROOF=--mutate: it fails if one line of KVM is broken'
 	@echo '  commits       each commit builds, the last one in every way ("make packages DEV=1")'
 	@echo '  fresh         demo and check in a new Debian 12; SUITE=trixie: 13'
 	@echo '  fresh-short   packages in a new Debian, each emulator boots there'
@@ -29,6 +33,8 @@ prove := prove --failures --comments --exec sh
 
 lint: have-packages
 	@$(prove) lab/lint.sh
+proof: tree-linux
+	@$(prove) lab/proof.sh :: $(PROOF)
 commits: tree-linux
 	@$(prove) lab/commits.sh
 fresh: have-packages
@@ -44,4 +50,4 @@ deb: tree-linux qemu
 check-deb: kernel qemu
 	@lab/deb.sh check
 
-.PHONY: lint commits fresh fresh-short check-kut mail deb check-deb
+.PHONY: lint proof commits fresh fresh-short check-kut mail deb check-deb
