@@ -574,6 +574,7 @@ row()
 		pinned
 		;;
 	shortfall) # 20 patched CPU 1 can't pin
+		cpu=${cpu%,+kvm-cr-pin},kvm-cr-pin=on
 		more="-smp 1,maxcpus=2 -device ${cpu%%,*}-x86_64-cpu,socket-id=0,core-id=1,thread-id=0,kvm-cr-pin=off"
 		guest
 		more=
