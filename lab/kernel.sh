@@ -6,8 +6,8 @@
 #	kernel.sh linux|linux-base|linux-mutant|linux-32|linux-bench [TARGET...]
 #
 # linux-32 is the patched kernel for 32-bit guests, with what there is of the
-# configuration, which Kconfig decides; linux-bench is the patched one, configured like
-# the base.
+# configuration, which Kconfig decides; linux-bench and linux-mutant are the patched one,
+# configured like the base.
 #
 # The build directory is a child of the tree: then kbuild refers to the sources
 # by relative paths, and the compiler cache knows them in any tree and clone.
@@ -25,7 +25,6 @@ case $which in
 linux) end=none ;;
 linux-32) out=out32 arch=i386 end=none ;;
 linux-bench) out="out-bench" ;;
-linux-mutant) tree=build/$which end=none ;;
 *) tree=build/$which ;;
 esac
 out=$tree/$out

@@ -3,34 +3,50 @@
 #
 # Job in the host: run the KVM selftests of "list", one after the other:
 #
-#	TEST[PARAMETER=N] [ARGUMENT...]
+#	NAME:TEST[PARAMETER=N] [ARGUMENT...]
 #
-# with the vendor's module of KVM loaded with that parameter. The results get TAP, with
-# the reason behind the name; the console gets what the tests print.
+# with what modules/NAME has of KVM's modules, and that parameter for the vendor's; without
+# these, with KVM as it is. The results get TAP, with the reason behind the name; the
+# console gets what the tests print.
 
 limit=120
 out=/tmp/out
 vendor=amd
 grep -qw vmx /proc/cpuinfo && vendor=intel
-loaded=
+loaded=:
 
-# reload PARAMETER: nothing if it is empty
+# module NAME MODULE PARAMETER...: load it
+module()
+{
+	file=modules/$1/$2.ko
+	[ -e "$file" ] || file=/lib/modules/$2.ko
+	shift 2
+	insmod "$file" "$@"
+}
+
+# reload NAME PARAMETER: nothing if they are loaded
 reload()
 {
-	[ "$1" != "$loaded" ] || return 0
-	loaded=unknown
+	[ "$1:$2" != "$loaded" ] || return 0
 	# A test that was killed takes a moment to let go.
 	for _ in 1 2 3 4 5; do
 		rmmod "kvm_$vendor" 2>$out && break
 		sleep 1
 	done
+	if [ "$1" != "${loaded%%:*}" ]; then
+		loaded=unknown:
+		rmmod kvm 2>>$out
+		# shellcheck disable=SC2046 # none or one
+		module "$1" kvm $(grep -o 'force_emulation_prefix=.' /proc/cmdline) 2>>$out || return
+	fi
+	loaded=$1:unknown
 	# shellcheck disable=SC2086 # none or one
-	insmod "/lib/modules/kvm-$vendor.ko" $1 2>>$out || return
-	[ -z "$1" ] || case ${1#*=}:$(cat "/sys/module/kvm_$vendor/parameters/${1%%=*}") in
+	module "$1" "kvm-$vendor" $2 2>>$out || return
+	[ -z "$2" ] || case ${2#*=}:$(cat "/sys/module/kvm_$vendor/parameters/${2%%=*}") in
 	0:N|0:0|1:Y|1:1) ;;
-	*) echo "$1 had no effect" >>$out; return 1 ;;
+	*) echo "$2 had no effect" >>$out; return 1 ;;
 	esac
-	loaded=$1
+	loaded=$1:$2
 }
 
 # Why a test failed: the assertion and its message, of each case that is not ok
@@ -57,14 +73,14 @@ why_failed()
 		}' $out
 }
 
-# try PROGRAM PARAMETER ARGUMENT...: set verdict and reason
+# try NAME PROGRAM PARAMETER ARGUMENT...: set verdict and reason
 try()
 {
-	program=$1 parameter=$2
-	shift 2
+	name=$1 program=$2 parameter=$3
+	shift 3
 	# Only this test's messages shall be there to look at below.
 	dmesg -c >/dev/null
-	if ! reload "$parameter"; then
+	if ! reload "$name" "$parameter"; then
 		verdict=unloaded reason="cannot load kvm-$vendor: $(head -n 1 $out)"
 		return
 	fi
@@ -88,18 +104,20 @@ try()
 	# A kernel that complains has failed, whatever the test thinks.
 	# shellcheck disable=SC2154 # the kernel's command line sets machine
 	bad=$(dmesg | awk -v "machine=$machine" -f console.awk known-console - | head -n 1)
-	[ -z "$bad" ] || verdict=complaint reason="the kernel says: $bad"
+	[ -z "$bad" ] || verdict=complaint reason="the kernel says: $bad${reason:+, and the test: $reason}"
 }
 
 n=0
 while read -r test arguments; do
 	n=$((n + 1))
-	program=${test%%\[*}
-	parameter=${test#"$program"}
+	program=${test#*:}
+	name=${test%"$program"}
+	parameter=${program#"${program%%\[*}"}
 	parameter=${parameter#\[}
+	set -- "${name%:}" "${program%%\[*}" "${parameter%\]}"
 	echo "=== $test $arguments"
 	# shellcheck disable=SC2086 # a list
-	try "$program" "${parameter%\]}" $arguments
+	try "$@" $arguments
 	# An emulator that has to wait for a processor breaks what a test assumes about
 	# time: then it is started once more, and that is said. The tests of pinning are not.
 	case $machine:$verdict:$test in
@@ -108,7 +126,7 @@ while read -r test arguments; do
 		first=$reason
 		echo "=== again, after $first"
 		# shellcheck disable=SC2086 # a list
-		grep -qxF "$test" known || try "$program" "${parameter%\]}" $arguments
+		grep -qxF "$test" known || try "$@" $arguments
 		[ "$verdict" != ok ] || reason="at the second start; the first: $first"
 		;;
 	esac

@@ -3,11 +3,11 @@
 #
 # Run KVM selftests in a host:
 #
-#	selftests-run.sh amd|intel TREE INITRAMFS LIST OUT
+#	selftests-run.sh amd|intel TREE INITRAMFS LIST OUT [MODULES]
 #
-# with the kernel and the tests of build/TREE. A line of LIST is TEST[PARAMETER=N]
-# ARGUMENT..., see selftests-job.sh. OUT.tap gets a result for each, and one for the
-# host, OUT.console what they print.
+# with the kernel and the tests of build/TREE. A line of LIST is NAME:TEST[PARAMETER=N]
+# ARGUMENT..., see selftests-job.sh; NAME is a directory in MODULES. OUT.tap gets a result
+# for each, and one for the host, OUT.console what they print.
 
 set -eu
 
@@ -15,7 +15,6 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 vendor=$1 tree=$2 initramfs=$3 list=$4 out=$5
-limit=900
 
 job=$out.job
 pid=
@@ -24,6 +23,7 @@ on_exit '[ -z "$pid" ] || kill $pid; wait; rm -rf "$job"'
 rm -rf "$job" "$out.tap"
 mkdir -p "$job"
 ln -s "$PWD/build/selftests/$tree/tests" "$PWD/lab/console.awk" "$job"
+[ -z "${6-}" ] || ln -s "$PWD/$6" "$job/modules"
 cp lab/selftests-job.sh "$job/run"
 cp "$list" "$job/list"
 cut -f 1 "lab/known-failures.$vendor" >"$job/known"
@@ -31,6 +31,7 @@ sed 's/	always	/	maybe	/' lab/known-console >"$job/known-console"
 
 # Some tests want the prefix that makes KVM emulate an instruction.
 total=$(wc -l <"$list")
+limit=$((600 + total * 5))
 : >"$out.results"
 say "running $total KVM selftests on $tree, $vendor"
 lab/run.sh -e "$vendor" -t $limit -a kvm.force_emulation_prefix=1 \
@@ -43,8 +44,8 @@ status=0
 wait $pid || status=$?
 pid=
 
-# What has no result is one that failed.
-awk -v status=$status '
+# What has no result is one that failed. After an oops, there is nothing any more.
+awk -v status=$status -v "oops=$(sed -n 's/.*\(BUG: kernel .*\)/: \1/p' "$out.console" | head -n 1)" '
 	FILENAME == ARGV[1] {
 		if (!/^(not )?ok /)
 			next
@@ -52,7 +53,7 @@ awk -v status=$status '
 		n++
 		next
 	}
-	FNR > n { print "not ok " FNR " - " $0 " # the machine ended before it had a result" }
+	FNR > n { print "not ok " FNR " - " $0 " # the machine ended before it had a result" oops }
 	END {
 		print (status ? "not ok " : "ok ") ++FNR " - host" (status ? " # it ended with status " status : "")
 		print "1.." FNR
