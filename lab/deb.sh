@@ -31,7 +31,7 @@ build()
 	rm -f "$dir"/*.deb
 	for target in olddefconfig bindeb-pkg; do
 		CCACHE_BASEDIR=$PWD make -C build/linux O="$dir/out" -j"$(nproc)" \
-			"CC=ccache gcc" LOCALVERSION=-cr-pinning DPKG_FLAGS=-d $target
+			"CC=$PWD/lab/cc" LOCALVERSION=-cr-pinning DPKG_FLAGS=-d $target
 	done
 }
 step "building packages of the kernel" build/log/deb.log build

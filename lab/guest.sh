@@ -67,6 +67,16 @@ archive $guest $guest/job.cpio job
 cat build/initramfs.cpio $guest/job.cpio >$files/guest.cpio
 cp $kernel $files/bzImage
 [ ! -e $base ] || cp $base $files/base
+
+# The masks in kernel_info, which the header knows the way to, are 16 bytes behind its
+# begin: one without UMIP, and all bits
+info=$((($(od -An -tu1 -j 497 -N 1 $kernel) + 1) * 512 + $(od -An -tu4 -j 616 -N 4 $kernel)))
+for image in less more; do
+	cp $kernel $files/$image
+done
+printf '\0' | dd of=$files/less bs=1 seek=$((info + 25)) conv=notrunc status=none
+printf '\377%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 |
+	dd of=$files/more bs=1 seek=$((info + 16)) conv=notrunc status=none
 (cd $files && tar cf ../files.tar -- * && mv ../files.tar .)
 cp $guest/modules/cet.ko $files
 build/qemu-img create -q -f qcow2 $files/disk.qcow2 512M

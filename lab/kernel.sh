@@ -36,7 +36,7 @@ need_space "$tree" 1000 "building the kernel"
 # Always the same version, so that nothing is built again for its sake.
 kbuild()
 {
-	make -C "$tree" O="${out##*/}" ARCH=$arch CC="ccache gcc" HOSTCC="ccache gcc" \
+	make -C "$tree" O="${out##*/}" ARCH=$arch CC="$PWD/lab/cc" HOSTCC="ccache gcc" \
 		LOCALVERSION= KBUILD_BUILD_VERSION=1 KBUILD_BUILD_USER=lab \
 		KBUILD_BUILD_HOST=lab KBUILD_BUILD_TIMESTAMP=1970-01-01 "$@"
 }

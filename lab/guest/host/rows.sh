@@ -4,9 +4,9 @@
 # What happens in the life of a guest: row NAME is the last function. In front of it is
 # what rows are written with.
 
-# What a guest has to pin: CR0 WP, PE and PG, and of CR4
+# What a guest has to pin: CR0 WP, and of CR4
 smep=0x100000 smap=0x200000 umip=0x800 fsgsbase=0x10000 cet=0x800000
-all_cr0=0x80010001
+all_cr0=0x10000
 all_cr4=$((smep | smap | umip | fsgsbase))
 
 # What the trace has to show, or it isn't worth much: so many writes that pin, or
@@ -27,11 +27,12 @@ provokes()
 }
 
 # told CPUS CR0 CR4 SAYS: $g/answer is the report of a kernel that says this about pins,
-# once, has so many CPUs online, and these pins in the MSRs of each, if there are MSRs
+# once, shows these in sysfs, has so many CPUs online, and these pins in the MSRs of each,
+# if there are MSRs
 told()
 {
 	{
-		[ -z "$4" ] || echo "kernel $4"
+		[ -z "$4" ] || printf 'kernel %s\nheld 0x%x 0x%x\n' "$4" $2 $3
 		for n in $(seq 0 $(($1 - 1))); do
 			printf 'msr %d %016x %016x\n' $n $2 $3
 		done
@@ -178,12 +179,18 @@ hibernate()
 	start resume=/dev/vdb "$@"
 }
 
+# resumed: the image by the kernel that was started
+resumed()
+{
+	answered 120 || fail "not resumed: $line"
+	grep -qx "status 0 state kept" $g/answer || fail "resumed, but: $(cat $g/answer)"
+}
+
 # hibernate_and_resume [WORD...]
 hibernate_and_resume()
 {
 	hibernate "$@"
-	answered 120 || fail "not resumed: $line"
-	grep -qx "status 0 state kept" $g/answer || fail "resumed, but: $(cat $g/answer)"
+	resumed
 	pinned
 	ask 'toggle 2'
 	pinned
@@ -194,8 +201,18 @@ image_refused()
 {
 	hibernate
 	again
-	ask 'dmesg | grep "Hibernate image is of a kernel without pinned"'
+	ask 'dmesg | grep "Hibernate image cannot live with"'
 	note "$(sed 's/^\[[^]]*] //' $g/answer | head -n 1)"
+}
+
+# unasked REASON [CR0 CR4]: a kernel that asked for no pins, and says so, lives with these
+unasked()
+{
+	ask report
+	told $cpus ${2:-$all_cr0} ${3:-$all_cr4} "no pinned CR0 and CR4 bits: $1"
+	holds ${2:-$all_cr0} ${3:-$all_cr4}
+	ask 'works; toggle 2; works'
+	holds ${2:-$all_cr0} ${3:-$all_cr4}
 }
 
 # kexec [KERNEL WORD...]: with the usual words and these
@@ -230,6 +247,15 @@ la57()
 	done <$g/registers
 }
 
+# lack BITS: of CR4, on all CPUs
+lack()
+{
+	registers
+	while read -r n cr0 cr4 holds; do
+		[ $((cr4 & $1)) -eq 0 ] || fail "vCPU $n has CR4 $cr4"
+	done <$g/registers
+}
+
 # lkdtm_smep PATTERN...: have LKDTM clear SMEP; the kernel has to say all this
 lkdtm_smep()
 {
@@ -245,8 +271,8 @@ attacked()
 {
 	ask attack
 	sed "s/^/# attack: $1: /" $g/answer >&3
-	[ "$(grep -c "^$2: " $g/answer)" -eq $((11 * cpus)) ] ||
-		fail "not $((11 * cpus)) attacks $2: $(grep -v "^$2: " $g/answer | paste -s -d ';')"
+	[ "$(grep -c "^$2: " $g/answer)" -eq $((9 * cpus)) ] ||
+		fail "not $((9 * cpus)) attacks $2: $(grep -v "^$2: " $g/answer | paste -s -d ';')"
 	ask works
 }
 
@@ -278,7 +304,7 @@ row()
 {
 	case $1 in
 	demo) # 30 patched each attack wins without pins, loses with them, on each CPU
-		violations=22
+		violations=18
 		begin_without no-kvmcrpin no-kvmcrpin
 		attacked unpinned won
 		begin
@@ -286,7 +312,7 @@ row()
 		held
 		;;
 	boot) # 29 patched boot with 1, 2 and 4 CPUs
-		pins=6
+		pins=14
 		for cpus in 1 2 4; do
 			begin
 		done
@@ -321,8 +347,7 @@ row()
 		again
 		;;
 	reboot-bios) # 20 patched reboot=bios
-		# The way into real mode that this takes is closed if PG is pinned. The
-		# kernel has others, which it takes then.
+		# That leaves paging and goes to real mode, and to the BIOS.
 		pins=4
 		begin
 		reset_by tell 'echo bios >/sys/kernel/reboot/type && reboot -f'
@@ -346,8 +371,39 @@ row()
 		hibernate_and_resume
 		hibernate_and_resume no-kvmcrpin
 		;;
-	hibernate-unpinned) # 19 patched image of a kernel that does not pin
+	hibernate-unasked) # 40 patched image of a kernel with no-kvmcrpin: lives with pins
 		begin_without no-kvmcrpin no-kvmcrpin
+		hibernate
+		resumed
+		unasked no-kvmcrpin
+		# It knows what is held by now.
+		refused "kexec load base $words"
+		;;
+	hibernate-host) # 60 patched image from, and to, a host that does not offer pinning
+		pins=4
+		offered=$cpu
+		cpu=${cpu%,+kvm-cr-pin}
+		begin_without "not supported by the host"
+		cpu=$offered
+		hibernate no-kvmcrpin
+		resumed
+		unasked "not supported by the host" 0 0
+		hibernate
+		resumed
+		unasked "not supported by the host"
+		begin
+		cpu=${cpu%,+kvm-cr-pin}
+		hibernate
+		resumed
+		ask 'dmesg | grep "hypervisor does not hold"; works; toggle 2; works'
+		[ "$(wc -l <$g/answer)" -eq 1 ] || fail "not said once: $(cat $g/answer)"
+		note "$(sed 's/^\[[^]]*] //' $g/answer)"
+		holds 0 0
+		;;
+	hibernate-base) # 26 patched image of an unpatched kernel
+		kernel=base
+		guest
+		kernel=bzImage
 		image_refused
 		;;
 	hibernate-lacking) # 26 patched image of a kernel that lacks a bit
@@ -359,6 +415,8 @@ row()
 	kexec) # 30 patched kexec, 3 times
 		gates=3
 		begin
+		# Loaded on CPU 1; it is CPU 0 that starts what is loaded.
+		ask 'taskset -p 2 $$'
 		for _ in 1 2 3; do
 			kexec
 			pinned
@@ -383,6 +441,8 @@ row()
 	kexec-base) # 43 patched kexec of an unpatched kernel: only without pins
 		begin
 		refused "kexec load base $words"
+		# To kexec-tools, that is no reason to try kexec_load().
+		[ "${why#*not permitted}" != "$why" ] || fail "refused, but for another reason: $why"
 		# The message about pins is gone with the others.
 		ask 'toggle 1; works'
 		held
@@ -392,30 +452,65 @@ row()
 		kexec base
 		unpinned
 		;;
-	kexec-load) # 21 patched kexec_load(): only without pins
+	kexec-load) # 40 patched kexec_load(), which can't tell
 		begin
-		refused './kexec load-old'
-		ask works
+		ask 'dmesg -c >/dev/null'
+		ask "kexec load-old bzImage $words && kexec load-old bzImage $words"
+		ask 'dmesg | grep "kexec_load() can.t tell"'
+		[ "$(wc -l <$g/answer)" -eq 1 ] || fail "not one warning: $(cat $g/answer)"
+		tell './kexec exec'
+		again
+		# Without pins, anything is good, and nothing is said.
 		begin_without no-kvmcrpin no-kvmcrpin
-		ask './kexec load-old && grep 1 /sys/kernel/kexec_loaded'
+		ask 'dmesg -c >/dev/null'
+		ask "kexec load-old base $words && ! dmesg | grep 'kexec_load()'"
+		tell './kexec exec'
+		booted_again
+		unpinned
 		;;
-	kexec-words) # 46 patched kexec with no-kvmcrpin, nopv, clearcpuid=, and kexec_load() then
+	kexec-skew) # 60 patched kexec of kernels that preserve less, and more, than is held
+		memory=512
+		begin crashkernel=160M
+		ask "kexec load-crash bzImage $words"
+		refused "kexec load-crash less $words"
+		ask 'grep 1 /sys/kernel/kexec_crash_loaded'
+		refused "kexec load less $words"
+		ask 'grep 0 /sys/kernel/kexec_loaded'
+		kexec more
+		pinned
+		guest clearcpuid=umip
+		pinned $((all_cr4 & ~umip))
+		kexec less
+		pinned
+		;;
+	kexec-words) # 60 patched kexec with no-kvmcrpin, nopv, clearcpuid=
+		# The kernel tries to clear four bits, before it uses them after all.
+		violations=4
 		begin
 		kexec bzImage no-kvmcrpin
 		pinned $all_cr4 " already, in spite of no-kvmcrpin"
 		ask 'toggle 2'
 		held
-		for word in "clearcpuid=smap,umip,smep nofsgsbase" nopv; do
-			kexec bzImage $word
-			ask 'report | grep -v ^kernel'
-			told $cpus $all_cr0 $all_cr4 ""
-			held
-			ask 'works && toggle 1 && works'
-			held
-			done
-		refused './kexec load-old'
+		kexec bzImage "clearcpuid=smap,umip,smep nofsgsbase"
+		pinned
+		ask 'dmesg | grep -c "stays enabled, its bit in CR4"; toggle 1'
+		grep -qx 4 $g/answer || fail "not said of 4 bits: $(cat $g/answer)"
+		pinned
+		kexec bzImage nopv
+		ask 'report | grep -v "^kernel\|^held"'
+		told $cpus $all_cr0 $all_cr4 ""
+		held
+		ask 'works && toggle 1 && works'
+		held
 		kexec
 		pinned
+		# Without pins, they are cleared.
+		begin_without no-kvmcrpin no-kvmcrpin
+		kexec bzImage no-kvmcrpin clearcpuid=smap,umip,smep nofsgsbase
+		unpinned no-kvmcrpin
+		lack $all_cr4
+		ask 'toggle 1; works'
+		lack $all_cr4
 		;;
 	kexec-la57) # 60 patched kexec to and from 5-level paging
 		cpu=$cpu,+la57
@@ -423,10 +518,10 @@ row()
 		la57 0
 		kexec
 		pinned
-		begin
 		la57 1
 		kexec bzImage no5lvl
 		pinned
+		la57 0
 		;;
 	savevm) # 24 patched savevm and loadvm
 		begin
@@ -477,6 +572,17 @@ row()
 		pinned
 		kexec
 		pinned
+		;;
+	shortfall) # 20 patched CPU 1 can't pin
+		cpu=${cpu%,+kvm-cr-pin},kvm-cr-pin=on
+		more="-smp 1,maxcpus=2 -device ${cpu%%,*}-x86_64-cpu,socket-id=0,core-id=1,thread-id=0,kvm-cr-pin=off"
+		guest
+		more=
+		ask 'dmesg | grep "hypervisor does not hold"; works; toggle 2; works'
+		[ "$(wc -l <$g/answer)" -eq 1 ] || fail "not said once: $(cat $g/answer)"
+		note "$(sed 's/^\[[^]]*] //' $g/answer)"
+		ask "taskset -p 2 \$\$; ! kexec load base $words"
+		ask 'dmesg | grep "bzImage does not preserve"'
 		;;
 	no-pins) # 12 patched no-kvmcrpin
 		pins=none
@@ -533,7 +639,7 @@ row()
 		violations=1
 		# To oops is how it ends.
 		words=$(echo "$words" | sed 's/oops=panic//')
-		provokes native_write_cr4
+		provokes native_write_cr
 		provokes 'general protection fault'
 		begin_without no-kvmcrpin no-kvmcrpin
 		lkdtm_smep 'ok: SMEP did not get cleared' 'ok: SMEP removal was reverted' \
@@ -545,6 +651,8 @@ row()
 			'trying to clear SMEP with call gadget' 'general protection fault'
 		[ "$(grep -c 'pinned CR4 bits changed' $g/answer)" -eq 1 ] || fail "not one warning"
 		! grep -q 'SMEP removal was reverted\|FAIL' $g/answer || fail "SMEP was gone"
+		# The same by accident, to CR0
+		ask 'dmesg -c >/dev/null; insmod attack.ko accident=1; dmesg | grep -c "CR0 WP bit went missing"'
 		held
 		ask works
 		;;

@@ -61,8 +61,7 @@ SYM_CODE_END(attack_jump)
 
 /*
  * %edi: where attack_low is, %esi: end of a stack there, %edx: value to write,
- * %ecx: value to put back, %r8d: CR4 instead of CR0, %r9: where attack_low_sp
- * is.
+ * %ecx: value to put back, %r8: where attack_low_sp is.
  */
 SYM_CODE_START(attack_compat)
 	UNWIND_HINT_UNDEFINED
@@ -75,7 +74,7 @@ SYM_CODE_START(attack_compat)
 	 * The upper halves of all registers are undefined after 32-bit modes,
 	 * and RSP must be good for a #GP while in there.
 	 */
-	movq	%rsp, (%r9)
+	movq	%rsp, (%r8)
 	movl	%esi, %esp
 	movl	%edi, %edi
 
@@ -85,7 +84,6 @@ SYM_CODE_START(attack_compat)
 
 	movl	%edx, %eax
 	movl	%ecx, %ebx
-	movl	%r8d, %ecx
 	leal	(attack_low_out - attack_low)(%edi), %edx
 
 	pushq	$__KERNEL32_CS
@@ -107,25 +105,10 @@ SYM_CODE_END(attack_compat)
 	.balign 16
 	.code32
 SYM_DATA_START(attack_low)
-	testb	%cl, %cl
-	jnz	attack_low_cr4
-
-	/*
-	 * Between the first and the third MOV there is nothing whose encoding
-	 * or effect depends on paging or on the operand size.
-	 */
-SYM_INNER_LABEL(attack_low_cr0, SYM_L_GLOBAL)
-	movl	%eax, %cr0
-	movl	%cr0, %esi
-	movl	%ebx, %cr0
-	jmp	.Lleave
-
-SYM_INNER_LABEL(attack_low_cr4, SYM_L_GLOBAL)
 	movl	%eax, %cr4
 	movl	%cr4, %esi
 	movl	%ebx, %cr4
 
-.Lleave:
 	pushl	$__KERNEL_CS
 	pushl	%edx
 	lretl

@@ -35,11 +35,10 @@ asmlinkage void attack_jump_out(void);
 
 /*
  * Go to the copy of attack_low[] at the physical address @low in compatibility mode, write
- * @val to CR0 or CR4, read the register back, restore @old. Returns what was read.
+ * @val to CR4, read the register back, restore @old. Returns what was read.
  */
-asmlinkage u32 attack_compat(u32 low, u32 stack, u32 val, u32 old, bool cr4,
-			     unsigned long *sp);
-extern const char attack_low[], attack_low_cr0[], attack_low_cr4[];
+asmlinkage u32 attack_compat(u32 low, u32 stack, u32 val, u32 old, unsigned long *sp);
+extern const char attack_low[];
 extern const char attack_low_out[], attack_low_sp[], attack_low_end[];
 
 /* Not taken from <asm/kvm_para.h>: unpatched kernels are attacked as well. */
@@ -283,9 +282,8 @@ static void attack_jump_mov(void)
 }
 
 /*
- * What cannot be done in 64-bit mode is done in compatibility mode. As there
- * is no paging without CR0.PG, it runs where linear addresses are physical ones,
- * on page tables that have this in addition to all of the kernel.
+ * Compatibility mode has an encoding of its own. It runs where linear addresses are
+ * physical ones, on page tables that have this in addition to all of the kernel.
  */
 struct low {
 	u64 table[5][PTRS_PER_PTE];
@@ -325,7 +323,6 @@ static void attack_low_mov(void)
 	phys_addr_t pa = virt_to_phys(low);
 	unsigned long code = pa + offsetof(struct low, code);
 	u64 fs, gs;
-	const char *mov;
 
 	/* FRED takes compatibility mode from the kernel. */
 	if (cr4 & X86_CR4_FRED) {
@@ -336,27 +333,22 @@ static void attack_low_mov(void)
 	build_low(cr4 & X86_CR4_LA57);
 	native_write_cr3(pa);
 
-	/*
-	 * PCIDE needs long mode, so paging cannot be turned off with it. LASS
-	 * forbids the kernel the low half.
-	 */
-	res.trapnr = write_cr(true, cr4 & ~(X86_CR4_PCIDE | X86_CR4_LASS));
+	/* LASS forbids the kernel the low half. */
+	res.trapnr = write_cr(true, cr4 & ~X86_CR4_LASS);
 	if (res.trapnr) {
-		res.error = "CR4.PCIDE or LASS cannot be cleared";
+		res.error = "CR4.LASS cannot be cleared";
 		goto out;
 	}
 
-	res.before = read_cr(attack->cr4);
+	res.before = native_read_cr4();
 	res.wrote = res.before & ~attack->bits;
 
 	fs = native_rdmsrq(MSR_FS_BASE);
 	gs = native_rdmsrq(MSR_GS_BASE);
 
-	mov = attack->cr4 ? attack_low_cr4 : attack_low_cr0;
-	aim(code + (mov - attack_low));
-	res.after = attack_compat(code, pa + sizeof(*low), res.wrote,
-				   res.before, attack->cr4,
-				   (void *)low->code + (attack_low_sp - attack_low));
+	aim(code);
+	res.after = attack_compat(code, pa + sizeof(*low), res.wrote, res.before,
+				  (void *)low->code + (attack_low_sp - attack_low));
 
 	/* Nothing of the bases is lost, but 32-bit modes only promise a half. */
 	native_wrmsrq(MSR_GS_BASE, gs);
@@ -367,6 +359,10 @@ out:
 	native_write_cr3(cr3);
 }
 
+/* What code would do that loses a bit without meaning to */
+static bool accident;
+module_param(accident, bool, 0400);
+
 static const struct attack attacks[] = {
 	{ "MOV to CR4 without SMEP", "SMEP", X86_CR4_SMEP, true, 0, attack_mov },
 	{ "MOV to CR4 without SMAP", "SMAP", X86_CR4_SMAP, true, 0, attack_mov },
@@ -376,8 +372,6 @@ static const struct attack attacks[] = {
 	{ "jump to the MOV in native_write_cr4()", "SMEP", X86_CR4_SMEP, true, 0, attack_jump_mov },
 	{ "WRMSR to unpin SMEP, MOV to CR4", "SMEP", X86_CR4_SMEP, true, MSR_CR4_PINNED, attack_msr },
 	{ "MOV to CR0 without WP", "WP", X86_CR0_WP, false, 0, attack_mov },
-	{ "MOV to CR0 without PG, 32-bit", "PG", X86_CR0_PG, false, 0, attack_low_mov },
-	{ "MOV to CR0 without PG and PE, 32-bit", "PE and PG", X86_CR0_PE | X86_CR0_PG, false, 0, attack_low_mov },
 	{ "WRMSR to unpin WP, MOV to CR0", "WP", X86_CR0_WP, false, MSR_CR0_PINNED, attack_msr },
 };
 
@@ -415,6 +409,11 @@ static void report(int cpu)
 static int __init attack_init(void)
 {
 	int i, cpu, ret;
+
+	if (accident) {
+		native_write_cr0(native_read_cr0() & ~X86_CR0_WP);
+		return 0;
+	}
 
 	low = (void *)__get_free_pages(GFP_KERNEL | GFP_DMA32 | __GFP_ZERO,
 				       get_order(sizeof(*low)));
