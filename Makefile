@@ -30,6 +30,7 @@ help::
 	@echo '  bench         what pinning costs: exits, instructions per exit, size'
 	@echo '  mutate        take out of KVM what the tests guard, see that they notice;'
 	@echo '                MUTATIONS="NAME...": only these, of lab/mutations'
+	@echo '  mutate-qemu   the same for QEMU, of lab/mutations/qemu'
 	@echo
 	@echo 'Working on the series:'
 	@echo '  tree          build/linux and build/qemu: git trees with patches/ on top;'
@@ -116,6 +117,8 @@ bench: check-built
 MUTATIONS ?=
 mutate: check-built
 	@lab/mutate.sh $(MUTATIONS)
+mutate-qemu: check-built
+	@lab/mutate-qemu.sh $(MUTATIONS)
 
 clean:
 	@lab/clean.sh
@@ -124,7 +127,7 @@ distclean:
 
 .PHONY: help packages have-packages tree tree-linux tree-base tree-qemu \
 	tree-kvm-unit-tests export kernel kernel-base selftests qemu demo check \
-	check-built check-amd check-intel check-guest bench mutate clean distclean
+	check-built check-amd check-intel check-guest bench mutate mutate-qemu clean distclean
 
 # What is checked and made of the series themselves
 -include lab/series.mk

@@ -6,6 +6,8 @@
 #	build/qemu-system-x86_64, build/qemu-img
 #	build/qemu-firmware	for qemu -L
 #
+# or, as "build-qemu.sh TREE", of build/TREE, what is in its build/static.
+#
 # ninja knows what is up to date.
 
 set -eu
@@ -13,7 +15,8 @@ set -eu
 # shellcheck source=lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-src=$PWD/build/qemu
+tree=${1-qemu}
+src=$PWD/build/$tree
 fw=build/qemu-firmware
 # QEMU's .gitignore has /build/. A directory in it leaves the user's own builds
 # alone.
@@ -22,6 +25,7 @@ obj=$src/build/static
 # The first python3 in PATH may be anything, Debian's is known to do.
 python=/usr/bin/python3
 bios=/usr/share/seabios/bios-256k.bin
+bios_microvm=/usr/share/seabios/bios-microvm.bin
 need $python gcc ccache make ninja pkg-config dpkg-deb strip readelf
 [ -r $bios ] || die "$bios is missing: run \"make packages\""
 [ -x "$src/configure" ] || die "no QEMU in $src: run \"make tree\""
@@ -39,6 +43,7 @@ export PYTHONPATH="$obj/meson/usr/lib/python3/dist-packages"
 devices=configs/devices/x86_64-softmmu/kvm-cr-pinning.mak
 devices_list='CONFIG_Q35=y
 CONFIG_I440FX=y
+CONFIG_MICROVM=y
 CONFIG_ISA_DEBUG=y
 CONFIG_ISA_TESTDEV=y
 CONFIG_PCI_TESTDEV=y
@@ -54,6 +59,7 @@ grep -qsxF "/$devices" "$exclude" || echo "/$devices" >>"$exclude"
 set -- --python="$python" --cc='ccache gcc' --disable-download \
 	--target-list=x86_64-softmmu --static --disable-pie \
 	--without-default-features --enable-kvm --enable-tcg --enable-tools \
+	--enable-fdt=system \
 	--without-default-devices --with-devices-x86_64=kvm-cr-pinning \
 	--with-pkgversion=kvm-cr-pinning --disable-install-blobs \
 	--disable-debug-info --disable-containers
@@ -72,7 +78,7 @@ if [ "$(cat "$obj/configured" 2>/dev/null)" != "$config" ]; then
 	mkdir -p "$obj"
 	dpkg-deb -x "$meson" "$obj/meson" ||
 		die "cannot unpack $meson: remove it, it will be fetched again"
-	step "configuring QEMU" build/log/qemu-configure.log configure "$@"
+	step "configuring QEMU" "build/log/$tree-configure.log" configure "$@"
 	# configure wants a 32-bit libgcc for the option ROMs, which they don't.
 	printf '%s\n' "TOPSRC_DIR=$src" "PYTHON=$python" CC=gcc OBJCOPY=objcopy \
 		>"$obj/pc-bios/optionrom/config.mak"
@@ -85,7 +91,8 @@ build()
 	# What -kernel starts in a machine
 	make -C "$obj/pc-bios/optionrom" kvmvapic.bin linuxboot_dma.bin multiboot_dma.bin
 }
-step "building QEMU" build/log/qemu.log build
+step "building QEMU" "build/log/$tree.log" build
+[ "$tree" = qemu ] || exit 0
 
 on_exit "rm -f build/*.tmp.$$"
 for binary in qemu-system-x86_64 qemu-img; do
@@ -93,11 +100,11 @@ for binary in qemu-system-x86_64 qemu-img; do
 	tmp=build/$binary.tmp.$$
 	strip -o "$tmp" "$obj/$binary"
 	! readelf -l "$tmp" | grep -q INTERP ||
-		die "$binary is not static: see build/log/qemu-configure.log"
+		die "$binary is not static: see build/log/$tree-configure.log"
 	"$tmp" --version >/dev/null || die "the new $binary does not run"
 	mv "$tmp" "build/$binary"
 done
 mkdir -p "$fw"
-for file in $bios "$obj"/pc-bios/optionrom/*.bin; do
+for file in $bios $bios_microvm "$obj"/pc-bios/optionrom/*.bin; do
 	cmp -s "$file" "$fw/${file##*/}" || cp "$file" "$fw/"
 done

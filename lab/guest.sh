@@ -19,8 +19,9 @@ set -eu
 guest=build/guest
 tap=build/results/guest.tap
 out=build/linux/out
-# Another one than the host's, when it's known to be wrong
+# Others than the host's, when they're known to be wrong
 kernel=${GUEST_KERNEL:-$out/arch/x86/boot/bzImage}
+qemu=${GUEST_QEMU:-$PWD/build/qemu-system-x86_64}
 hosts="patched1 patched2 base intel"
 # Seconds for all rows of a host. Each row has limits of its own.
 limit=1500
@@ -66,7 +67,12 @@ cp lab/guest/guest/run $guest/modules/attack.ko $out/drivers/misc/lkdtm/lkdtm.ko
 archive $guest $guest/job.cpio job
 cat build/initramfs.cpio $guest/job.cpio >$files/guest.cpio
 cp $kernel $files/bzImage
-[ ! -e $base ] || cp $base $files/base
+[ ! -e $base ] || {
+	cp $base $files/base
+	for module in kvm kvm-amd kvm-intel; do
+		cp build/linux-base/out/arch/x86/kvm/$module.ko $files/$module-base.ko
+	done
+}
 
 # The masks in kernel_info, which the header knows the way to, are 16 bytes behind its
 # begin: one without UMIP, and all bits
@@ -102,7 +108,8 @@ for host in $hosts; do
 	: >$guest/$host/list
 	: >$guest/$host.results
 	ln -s "$PWD"/$files/* "$PWD"/lab/guest/host/* "$PWD/lab/console.awk" \
-		"$PWD/build/qemu-system-x86_64" $guest/$host
+		$guest/$host
+	ln -s $qemu $guest/$host/qemu-system-x86_64
 	ln -s "$PWD/build/qemu-firmware" $guest/$host/firmware
 done
 one=0 two=0
@@ -159,7 +166,7 @@ machines patched1 &
 one=$!
 machines patched2 base intel &
 two=$!
-on_exit "kill $one $two 2>/dev/null; wait"
+on_exit "kill $one $two 2>/dev/null || :; wait"
 while kill -0 $one 2>/dev/null || kill -0 $two 2>/dev/null; do
 	sleep 1
 	progress

@@ -12,13 +12,13 @@
 #	cpus=1 disks=; start quiet; listen 60; ended; cat $g/answer
 #
 # What does not go as it should ends the process and is said in $g/why. All that guests
-# print is in $g/console. QEMU, $g/pid, may still be there.
+# print is in $g/console. QEMU, $g/*.pid, may still be there.
 
 g=/tmp/guest
 tracing=/sys/kernel/tracing
 
 # How QEMU is started
-cpus=2 memory=256 machine=q35 kernel=bzImage initrd=guest.cpio more='' qemu=''
+cpus=2 memory=256 machine=q35 kernel=bzImage initrd=guest.cpio more='' resume='' qemu=''
 cpu=qemu64,-svm,+smep,+smap,+umip,+fsgsbase,+x2apic,+kvm-cr-pin
 disks="-drive file=files.tar,format=raw,if=virtio,readonly=on
 	-drive file=$g/disk,format=qcow2,if=virtio,cache=unsafe"
@@ -40,7 +40,7 @@ lines()
 {
 	while IFS= read -r relayed; do
 		echo "${relayed%"$cr"}"
-	done <"$1"
+	done <>"$1"
 }
 cr=$(printf '\r')
 
@@ -50,7 +50,6 @@ ticks()
 {
 	while sleep 1; do
 		echo
-		echo >&2
 	done
 }
 
@@ -61,19 +60,30 @@ seconds()
 	now=${now%.*}
 }
 
-# open_pipes: to and from the guest (3 is the results), and to and from the monitor.
-# They are kept while one QEMU takes over from another.
+# open_pipes: to and from the guest (3 is the results), and to and from the monitors, of
+# which there are two, for QEMU and one that takes over. All are open in both directions:
+# nothing waits for the other end, or ends because of it.
 open_pipes()
 {
-	for pipe in port qmp; do
+	for pipe in port qmp qmp2; do
 		mkfifo $g/$pipe.in $g/$pipe.out $g/$pipe.lines
+		lines $g/$pipe.out 1<>$g/$pipe.lines 3>&- &
+		relays="$relays $!"
+		ticks 1<>$g/$pipe.lines 3>&- &
+		relays="$relays $!"
 	done
-	# Without the descriptors below, that they end when QEMU and this process do
-	lines $g/port.out >$g/port.lines 3>&- &
-	lines $g/qmp.out >$g/qmp.lines 3>&- &
-	ticks >$g/port.lines 2>$g/qmp.lines 3>&- &
-	exec 4<>$g/port.in 5<>$g/port.lines 6<>$g/qmp.in 7<>$g/qmp.lines \
-		8<>$g/port.out 9<>$g/qmp.out
+	trap 'kill $relays' EXIT
+	exec 4<>$g/port.in 5<>$g/port.lines
+	side qmp
+}
+relays=
+
+# side qmp|qmp2: the QEMU to talk to
+side()
+{
+	side=$1
+	exec 6<>$g/$1.in 7<>$g/$1.lines
+	qemu=$(cat $g/$1.pid 2>/dev/null || :)
 }
 
 # start [WORD...]: QEMU, with these WORDs for the kernel
@@ -88,11 +98,11 @@ start()
 		-machine $machine -accel kvm -m $memory -smp $cpus -cpu $cpu \
 		-chardev "file,id=console,path=$g/console,append=on" -serial chardev:console \
 		-chardev pipe,id=port,path=$g/port -serial chardev:port \
-		-chardev pipe,id=qmp,path=$g/qmp -mon chardev=qmp,mode=control $disks \
-		-kernel $kernel -initrd $initrd -append "$words $*" $more \
-		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+		-chardev pipe,id=qmp,path=$g/$side -mon chardev=qmp,mode=control $disks \
+		-kernel $kernel -initrd $initrd -append "$words $*" $more $resume \
+		3>&- 4>&- 5>&- 6>&- 7>&- &
 	qemu=$!
-	echo $qemu >$g/pid
+	echo $qemu >$g/$side.pid
 	qmp '{"execute":"qmp_capabilities"}'
 }
 
@@ -117,10 +127,19 @@ hung()
 	fail "hung $*"
 }
 
-# violations: that KVM counts
+# violations: that KVM counts, with those of QEMUs that are gone
 violations()
 {
-	cat /sys/kernel/debug/kvm/cr_pin_violations 2>/dev/null || echo 0
+	echo $((gone + $(cat /sys/kernel/debug/kvm/cr_pin_violations 2>/dev/null || echo 0)))
+}
+gone=0
+
+# leave: this QEMU
+leave()
+{
+	gone=$(violations)
+	qmp '{"execute":"quit"}'
+	ended
 }
 
 # next_line SECONDS: of the guest, in $line, if there is one. If it is quiet for long, its
@@ -299,11 +318,16 @@ move()
 	cp $g/registers $g/registers.saved
 	monitor 'savevm here'
 	! grep -q '[a-z]' $g/monitor || fail "savevm: $(cat $g/monitor)"
-	qmp '{"execute":"quit"}'
-	ended
-	more="-S -loadvm here"
+	leave
+	resume="-S -loadvm here"
 	start $started
-	more=
+	resume=
+	go_on
+}
+
+# go_on: the guest, if all that there was before is there
+go_on()
+{
 	registers
 	cmp -s $g/registers $g/registers.saved ||
 		fail "restored vCPUs have $(tr '\n' ',' <$g/registers) and had $(tr '\n' ',' <$g/registers.saved)"
@@ -315,4 +339,51 @@ move()
 		echo "restored $thread $cr0 $cr4 ${pin0:-0} ${pin4:-0} $low" >$tracing/trace_marker
 	done <$g/registers
 	monitor cont
+}
+
+# migrate [postcopy]: while the guest runs, to another QEMU, $cpu and $more of which may be
+# others. If that says no, $answer is why, and the guest goes on where it was. The host has
+# no sockets.
+migrate()
+{
+	from=$side
+	[ $from = qmp ] && to=qmp2 || to=qmp
+	rm -f $g/there $g/back
+	mkfifo $g/there $g/back
+	side $to
+	resume="-S -incoming defer"
+	start $started
+	resume=
+	ways='{"execute":"migrate-set-capabilities","arguments":{"capabilities":[
+		{"capability":"return-path","state":true},
+		{"capability":"postcopy-ram","state":'$([ $# -eq 0 ] && echo false || echo true)'}]}}'
+	qmp "$ways"
+	qmp '{"execute":"migrate-incoming","arguments":{"uri":"exec:cat '$g/there' & exec cat >'$g/back'","exit-on-error":false}}'
+	side $from
+	qmp "$ways"
+	qmp '{"execute":"migrate-set-parameters","arguments":{"downtime-limit":5000}}'
+	qmp '{"execute":"migrate","arguments":{"uri":"exec:cat '$g/back' & exec cat >'$g/there'"}}'
+	[ $# -eq 0 ] || qmp '{"execute":"migrate-start-postcopy"}'
+	migrated && registers && cp $g/registers $g/registers.saved && leave
+	side $to
+	migrated || {
+		refusal=$answer
+		leave
+		side $from
+		answer=$refusal
+		return 1
+	}
+	go_on
+}
+
+# migrated: wait until it's over, on the side that is talked to
+migrated()
+{
+	while sleep 1; do
+		qmp '{"execute":"query-migrate"}'
+		case $answer in
+		*'"status": "completed"'*) return ;;
+		*'"status": "failed"'*) return 1 ;;
+		esac
+	done
 }

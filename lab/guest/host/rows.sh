@@ -127,6 +127,7 @@ finish()
 	[ -n "$qemu" ] || return 0
 	[ "$(violations)" -eq "$(grep -c 'kvm_cr_pin_violation: ' $tracing/trace)" ] ||
 		fail "KVM counts $(violations) violations, other than it traces"
+	gone=$(violations)
 	tell exit
 	listen 20
 	ended
@@ -295,6 +296,104 @@ life_with_cet()
 	ask 'echo 1 >/sys/devices/system/cpu/cpu1/online'
 	pinned $((all_cr4 | cet))
 	has_ibt 2
+}
+
+# get CPU PROPERTY: of a vCPU, as QMP shows it, in $value
+get()
+{
+	qmp '{"execute":"query-cpus-fast"}'
+	path=$(echo "$answer" | grep -o '"qom-path": "[^"]*"' | sed -n "$(($1 + 1))s/.*: \(\".*\"\)/\1/p")
+	qmp '{"execute":"qom-get","arguments":{"path":'"$path"',"property":"'$2'"}}'
+	value=${answer#*\"return\": }
+	value=${value%, \"id\"*}
+	value=${value%\}}
+}
+
+# shows CPU PROPERTY VALUE: as JSON
+shows()
+{
+	get $1 $2
+	[ "$value" = "$3" ] || fail "vCPU $1 has $2 $value, not $3"
+}
+
+# expanded MODEL STRING...: of this model of a CPU QEMU says all that
+expanded()
+{
+	qmp '{"execute":"query-cpu-model-expansion","arguments":{"type":"full","model":'"$1"'}}'
+	model=$1
+	shift
+	for expected; do
+		case $answer in
+		*"$expected"*) ;;
+		*) fail "$model has not $expected" ;;
+		esac
+	done
+}
+
+# try WORD...: start a machine and no guest; what QEMU says is in $g/said, its status is returned
+try()
+{
+	status=0
+	printf '{"execute":"qmp_capabilities"}\n{"execute":"query-cpus-fast"}\n{"execute":"quit"}\n' |
+		timeout -s KILL 60 ./qemu-system-x86_64 -L firmware -nodefaults -no-user-config \
+			-display none -S -qmp stdio "$@" >$g/said 2>&1 || status=$?
+	grep -v '^{' $g/said | sed 's/^/QEMU: /' || :
+	return $status
+}
+
+# says STRING: QEMU did, and didn't pass over it
+says()
+{
+	grep -qF "$*" $g/said || fail "QEMU does not say \"$*\", but: $(paste -s -d ';' $g/said)"
+}
+
+# quiet: QEMU had nothing to complain about
+quiet()
+{
+	! grep -v '^{' $g/said || fail "QEMU says: $(grep -v '^{' $g/said)"
+}
+
+# unplug CPU: the last one. The guest has no driver for that. What one would do with the
+# registers of q35: choose the interface, choose the CPU, eject it.
+unplug()
+{
+	ask "echo 0 >/sys/devices/system/cpu/cpu$1/online"
+	events=
+	monitor 'o/b 0xcd8 0'
+	monitor "o/b 0xcd8 $1"
+	monitor 'o/b 0xcdc 8'
+	await DEVICE_DELETED
+	cpus=$1
+	registers
+}
+
+# plug CPU: again
+plug()
+{
+	qmp '{"execute":"device_add","arguments":{"driver":"qemu64-x86_64-cpu","id":"cpu'$1'","socket-id":0,"die-id":0,"module-id":0,"core-id":'$1',"thread-id":0}}'
+	cpus=$(($1 + 1))
+	ask "echo 1 >/sys/devices/system/cpu/cpu$1/online"
+}
+
+# unpatched_kvm, patched_kvm: in the host
+unpatched_kvm()
+{
+	other_kvm ./ -base.ko
+}
+
+patched_kvm()
+{
+	other_kvm /lib/modules/ .ko
+}
+
+other_kvm()
+{
+	vendor=$(basename /sys/module/kvm_[ai]* | tr _ -)
+	rmmod $vendor
+	rmmod kvm
+	insmod $1kvm$2
+	insmod $1$vendor$2
+	trace
 }
 
 # Behind a name is how many seconds it takes, a guess by which rows are spread over
@@ -573,16 +672,184 @@ row()
 		kexec
 		pinned
 		;;
-	shortfall) # 20 patched CPU 1 can't pin
-		cpu=${cpu%,+kvm-cr-pin},kvm-cr-pin=on
-		more="-smp 1,maxcpus=2 -device ${cpu%%,*}-x86_64-cpu,socket-id=0,core-id=1,thread-id=0,kvm-cr-pin=off"
+	migrate-refused) # 60 patched migration to vCPUs that can't pin, or not all of it; to those that can
+		begin
+		for less in -kvm-cr-pin:pin-wp pin-umip=off,pin-smap=off:pin-umip,pin-smap; do
+			offered=$cpu
+			cpu=$cpu,${less%:*}
+			! migrate || fail "not refused: $less"
+			cpu=$offered
+			case $answer in
+			*kvm-cr-pin:*"${less#*:}"*) ;;
+			*) fail "refused, but not because of ${less#*:}: $answer" ;;
+			esac
+			note "$(echo "$answer" | sed 's/.*\(kvm-cr-pin: [^"]*\)".*/\1/')"
+			pinned
+		done
+		cpu=$cpu,pin-pce=off
+		migrate || fail "refused: $answer"
+		pinned
+		;;
+	migrate-kvm) # 60 patched snapshots, from a KVM that can pin to one that can't, and back
+		begin
+		monitor stop
+		monitor 'savevm pinned'
+		leave
+		unpatched_kvm
+		resume="-S -loadvm pinned"
+		! try $disks -machine $machine -accel kvm -m $memory -smp $cpus -cpu $cpu $resume ||
+			fail "restored where nothing can be pinned"
+		says "host doesn't support requested feature: CPUID[eax=40000001h].EAX.kvm-cr-pin"
+		says "kvm-cr-pin: the guest has pinned bits of CR0 or CR4, for which the vCPU lacks pin-"
+		resume=
+		qemu=
+		begin_without "not supported by the host"
+		monitor stop
+		monitor 'savevm unpinned'
+		leave
+		patched_kvm
+		resume="-S -loadvm unpinned"
+		start
+		resume=
+		monitor cont
+		unpinned "not supported by the host"
+		reset_by monitor system_reset
+		again
+		;;
+	loadvm) # 40 patched loadvm in place, of more pins and of fewer
+		begin
+		monitor 'savevm pinned'
+		reset_by monitor system_reset
+		monitor stop
+		monitor 'savevm reset'
+		monitor 'loadvm pinned'
+		held
+		monitor cont
+		ask works
+		monitor 'loadvm reset'
+		holds 0 0
+		monitor cont
+		again
+		;;
+	unplug) # 60 patched vCPU 2 unplugged and plugged, then migration, then unplugged for a reset
+		cpus=3 pins=4
+		begin
+		unplug 2
+		pinned
+		plug 2
+		pinned
+		migrate || fail "refused: $answer"
+		pinned
+		unplug 2
+		reset_by monitor system_reset
+		again
+		;;
+	unplug-unpinned) # 40 patched pins of a vCPU that was unplugged are not those of others
+		cpus=3 pins=3
+		guest no-kvmcrpin msr.allow_writes=on
+		ask 'set_msr 0x4b564d0c 0x100000'
+		holds 0 $smep
+		unplug 2
+		reset_by monitor system_reset
+		booted_again
+		unpinned no-kvmcrpin
+		;;
+	pinned-low) # 40 patched bits pinned to 0: saved, migrated, shown
+		pins=none
+		guest no-kvmcrpin msr.allow_writes=on
+		ask 'set_msr 0x4b564d0e 0x4'
+		ask 'set_msr 0x4b564d0d 0x4'
+		for i in 0 1; do
+			shows $i kvm-cr-pinned-low '["pin-em", "pin-tsd"]'
+			shows $i kvm-cr-pinned '[]'
+		done
+		move
+		migrate || fail "refused: $answer"
+		for i in 0 1; do
+			shows $i kvm-cr-pinned-low '["pin-em", "pin-tsd"]'
+		done
+		ask works
+		reset_by monitor system_reset
+		shows 1 kvm-cr-pinned-low '[]'
+		booted_again
+		unpinned no-kvmcrpin
+		;;
+	cpu-host) # 40 patched -cpu host, also of a machine that has been released
+		# Without what emulators of CPUs get wrong
+		cpu=host,-xsave,-svm
+		begin no5lvl
+		machine=pc-q35-10.2
+		begin_without "not supported by the host" no5lvl
+		;;
+	features) # 20 patched CPUs that QEMU refuses or complains about; others it doesn't
+		pins=none
+		q35="-machine q35,smm=off -accel kvm -cpu"
+		try $q35 $cpu,enforce || fail "refused: $(cat $g/said)"
+		quiet
+		try $q35 host || fail "refused: $(cat $g/said)"
+		quiet
+		! try $q35 ${cpu},-smap,+pin-smap,enforce || fail "not refused"
+		says "This feature depends on other features that were not requested: MSR(4B564D0Ah).pin-smap"
+		! try $q35 ${cpu%,+kvm-cr-pin},+pin-wp,enforce || fail "not refused"
+		says "This feature depends on other features that were not requested: MSR(4B564D09h).pin-wp"
+		! try $q35 $cpu,kvm=off,enforce || fail "not refused"
+		says "This feature needs KVM, and kvm=on: CPUID[eax=40000001h].EAX.kvm-cr-pin"
+		! try -accel tcg -cpu $cpu,enforce || fail "not refused"
+		says "This feature needs KVM, and kvm=on: CPUID[eax=40000001h].EAX.kvm-cr-pin"
+		! try $q35 $cpu -smp 1,maxcpus=2 -device "qemu64-x86_64-cpu,socket-id=0,core-id=1,thread-id=0,pin-smep=off" ||
+			fail "not refused"
+		says "kvm-cr-pin: what can be pinned has to be the same on all vCPUs"
+		try -machine q35 -accel kvm -cpu $cpu -smp 2 || fail "refused: $(cat $g/said)"
+		[ "$(grep -c "kvm-cr-pin: nothing is pinned in SMM" $g/said)" -eq 1 ] ||
+			fail "not one warning of SMM: $(cat $g/said)"
+		try -machine q35 -accel kvm -cpu host || fail "refused: $(cat $g/said)"
+		quiet
+		disks='' cpus=1 cpu=qemu64
+		start
+		expanded '{"name":"host"}' '"kvm-cr-pin": true' '"pin-wp": true'
+		expanded '{"name":"qemu64"}' '"kvm-cr-pin": false' '"pin-wp": false'
+		expanded '{"name":"qemu64","props":{"kvm-cr-pin":true,"smep":true,"pin-pge":false}}' \
+			'"pin-wp": true' '"pin-smep": true' '"pin-smap": false' '"pin-pge": false'
+		leave
+		qemu=
+		;;
+	narrowed) # 15 patched a guest that can't pin UMIP
+		cpu=$cpu,pin-umip=off
 		guest
-		more=
-		ask 'dmesg | grep "hypervisor does not hold"; works; toggle 2; works'
-		[ "$(wc -l <$g/answer)" -eq 1 ] || fail "not said once: $(cat $g/answer)"
-		note "$(sed 's/^\[[^]]*] //' $g/answer)"
-		ask "taskset -p 2 \$\$; ! kexec load base $words"
-		ask 'dmesg | grep "bzImage does not preserve"'
+		pinned $((all_cr4 & ~umip))
+		;;
+	smm-off) # 20 patched smm=off: no SMI is taken, whoever sends it
+		machine=q35,smm=off
+		begin msr.allow_writes=on
+		# By the x2APIC's ICR, to all CPUs, whose handlers are in ordinary memory
+		ask 'set_msr 0x830 0x80200'
+		pinned
+		ask 'toggle 1'
+		pinned
+		;;
+	irqchip) # 25 patched kernel-irqchip=split, with off there is no APIC any more
+		machine=q35,kernel-irqchip=split
+		begin
+		ask 'toggle 2'
+		pinned
+		! try -machine q35,kernel-irqchip=off -accel kvm -cpu $cpu -smp 2 || fail "not refused"
+		says "KVM does not support userspace APIC"
+		;;
+	microvm) # 20 patched microvm, which has no port to talk through
+		machine=microvm disks=
+		start
+		for i in 0 1; do
+			until
+				get $i kvm-cr-pinned
+				[ "$value" != '[]' ]
+			do
+				sleep 1
+			done
+		done
+		sleep 5
+		held
+		leave
+		qemu=
 		;;
 	no-pins) # 12 patched no-kvmcrpin
 		pins=none
