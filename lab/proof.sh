@@ -50,12 +50,12 @@ sources()
 		: >"$2/$file"
 	done
 	# A "?" is in front of what need not be there.
-	while read -r file name only; do
+	while read -r file function only; do
 		case $file in
 		''|'#'*) continue ;;
 		esac
-		awk -v name="$name" -v only="$only" -f $here/take.awk "$kvm/${file#\?}" ||
-			[ "${file#\?}" != "$file" ] || die "$kvm/$file has no $name any more that lab/proof/taken describes"
+		awk -v name="$function" -v only="$only" -f $here/take.awk "$kvm/${file#\?}" ||
+			[ "${file#\?}" != "$file" ] || die "$kvm/$file has no $function any more that lab/proof/taken describes"
 	done <$here/taken >"$2/taken.h"
 }
 
@@ -103,13 +103,13 @@ prove()
 # all SOURCES [FUNCTION...]: as many at a time as there are processors
 all()
 {
-	dir=$1
+	compiled=$1
 	shift
 	rows "$@" >$out/rows
 	[ -s $out/rows ] || die "none of that is in lab/proof/theorems: $*"
 	jobs=0
 	while read -r function vendor modes _; do
-		prove "$dir" "$function" "$vendor" "$modes" >"$dir/$function.$vendor.said" &
+		prove "$compiled" "$function" "$vendor" "$modes" >"$compiled/$function.$vendor.said" &
 		jobs=$((jobs + 1))
 		[ $((jobs % $(nproc))) -ne 0 ] || wait
 	done <$out/rows
@@ -178,7 +178,14 @@ fi
 shift
 killed()
 {
-	grep -q "^fails when" "$1"/*.said || { echo "nothing fails without it"; cat "$1"/*.said; }
+	sources=$1
+	shift
+	for function; do
+		grep -q "^fails when" "$sources/$function".*.said || {
+			echo "$function holds without it"
+			cat "$sources/$function".*.said
+		}
+	done
 }
 while read -r name functions; do
 	case $name in
@@ -202,7 +209,8 @@ while read -r name functions; do
 	sources "$dir/linux" "$dir/src"
 	# shellcheck disable=SC2086 # a list
 	all "$dir/src" $functions
-	t "$(sed -n '1s/^# //p' "$diff"): noticed by $functions ($name)" killed "$dir/src"
+	# shellcheck disable=SC2086
+	t "$(sed -n '1s/^# //p' "$diff"): noticed by $functions ($name)" killed "$dir/src" $functions
 	rm -rf "$dir/linux"
 done <$here/mutations
 echo "1..$tests"

@@ -54,6 +54,7 @@ enum { CR0_GUEST_HOST_MASK, CR4_GUEST_HOST_MASK, CR0_READ_SHADOW, CR4_READ_SHADO
 struct vmcs12 {
 	unsigned long guest_cr0, guest_cr4, host_cr0, host_cr4;
 	unsigned long cr0_guest_host_mask, cr4_guest_host_mask;
+	unsigned long cr0_read_shadow, cr4_read_shadow;
 	u32 cpu_based_vm_exec_control;
 };
 
@@ -197,6 +198,7 @@ struct x86_emulate_ctxt {
 #define x86_apic_init_signal_blocked(v)	(VMX && m.nested.vmxon && !is_guest_mode(v))
 
 static bool paging(unsigned long cr0);
+static unsigned long possible(int i);
 static int model_set_efer(struct kvm_vcpu *vcpu, u64 efer);
 static void model_vmx_exit(bool late_failure);
 static int model_enter_svm_guest_mode(void);
@@ -295,7 +297,8 @@ static bool vmx_consistent(void)
 	    (!paging(fields_cr(CR0_GUEST_HOST_MASK, CR0_READ_SHADOW, GUEST_CR0)) ||
 	     (!enable_unrestricted_guest && !paging(vcpu->arch.cr0))))
 		return false;
-	if (vcpu->arch.cr0_guest_owned_bits & ~possible(0))
+	if ((vcpu->arch.cr0_guest_owned_bits & ~possible(0)) ||
+	    (vcpu->arch.cr4_guest_owned_bits & ~possible(1)))
 		return false;
 	if (is_guest_mode(vcpu))
 		return !is_smm(vcpu) && promised(m.vmcs12.host_cr0, m.vmcs12.host_cr4) &&
@@ -533,6 +536,8 @@ static int nested_vmx_enter_non_root_mode(struct kvm_vcpu *vcpu, bool from_vment
 	m.nested.from_vmentry = from_vmentry;
 	m.loaded_vmcs = 1;
 	enter_guest_mode(vcpu);
+	/* prepare_vmcs02_rare() sets it if vmcs12 has changed. */
+	assume(!(~vmcs_readl(CR4_GUEST_HOST_MASK) & ~possible(1)));
 	if (prepare_vmcs02(vcpu, &m.vmcs12, from_vmentry, NULL) || nondet_bool()) {
 		leave_guest_mode(vcpu);
 		m.loaded_vmcs = 0;
