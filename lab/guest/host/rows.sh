@@ -585,6 +585,13 @@ row()
 	kexec-words) # 60 patched kexec with no-kvmcrpin, nopv, clearcpuid=
 		# The kernel tries to clear four bits, before it uses them after all.
 		violations=4
+		# Without pins, they are cleared.
+		begin_without no-kvmcrpin no-kvmcrpin
+		kexec bzImage no-kvmcrpin clearcpuid=smap,umip,smep nofsgsbase
+		unpinned no-kvmcrpin
+		lack $all_cr4
+		ask 'toggle 1; works'
+		lack $all_cr4
 		begin
 		kexec bzImage no-kvmcrpin
 		pinned $all_cr4 " already, in spite of no-kvmcrpin"
@@ -603,13 +610,6 @@ row()
 		held
 		kexec
 		pinned
-		# Without pins, they are cleared.
-		begin_without no-kvmcrpin no-kvmcrpin
-		kexec bzImage no-kvmcrpin clearcpuid=smap,umip,smep nofsgsbase
-		unpinned no-kvmcrpin
-		lack $all_cr4
-		ask 'toggle 1; works'
-		lack $all_cr4
 		;;
 	kexec-la57) # 60 patched kexec to and from 5-level paging
 		cpu=$cpu,+la57
