@@ -180,7 +180,7 @@ echo
 		grep -q "^ok - $row \|^not ok - $row " $guest/*.results ||
 			echo "not ok - $row: the host ended before it had a result"
 	done
-	cat $guest/*.results | awk -v budget=3 '
+	cat $guest/*.results | awk -v budget=5 '
 		/^# boots / { base = $3 == "base-boots"; boots[base] += $4; hangs[base] += $5 }
 		/^# note / { note = $0 }
 		END {
