@@ -1,5 +1,4 @@
-	/* What is long takes a bit longer often, but is never shorter. */
-	TEST_ASSERT(count >= NR_ROUNDS * (op == SIPI ? 1 : op == NESTED ? 5 : 9) / 10,// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * What control register pinning costs, in units that have nothing to do with
  * how fast the machine is, one "PINS WHAT N" a line:
