@@ -28,9 +28,8 @@ help::
 	@echo '  check-guest   Linux guests under attack, and through reboot, sleep, kexec,'
 	@echo '                kdump, snapshots...; ROWS="NAME...": only these'
 	@echo '  bench         what pinning costs: exits, instructions per exit, size'
-	@echo '  mutate        take out of KVM what the tests guard, see that they notice;'
-	@echo '                MUTATIONS="NAME...": only these, of lab/mutations'
-	@echo '  mutate-qemu   the same for QEMU, of lab/mutations/qemu'
+	@echo '  mutate        take out of KVM, guest and QEMU what the tests guard, see that'
+	@echo '                they notice; MUTATIONS="NAME...": only these, of lab/mutations'
 	@echo
 	@echo 'Working on the series:'
 	@echo '  tree          build/linux and build/qemu: git trees with patches/ on top;'
@@ -117,8 +116,6 @@ bench: check-built
 MUTATIONS ?=
 mutate: check-built
 	@lab/mutate.sh $(MUTATIONS)
-mutate-qemu: check-built
-	@lab/mutate-qemu.sh $(MUTATIONS)
 
 clean:
 	@lab/clean.sh
@@ -127,7 +124,7 @@ distclean:
 
 .PHONY: help packages have-packages tree tree-linux tree-base tree-qemu \
 	tree-kvm-unit-tests export kernel kernel-base selftests qemu demo check \
-	check-built check-amd check-intel check-guest bench mutate mutate-qemu clean distclean
+	check-built check-amd check-intel check-guest bench mutate clean distclean
 
 # What is checked and made of the series themselves
 -include lab/series.mk

@@ -88,7 +88,9 @@ identities()
 mutations()
 {
 	for diff in lab/mutations/*.diff; do
-		g -C build/linux apply --recount --check "$PWD/$diff" 2>&1 | sed "s,^,$diff: ,"
+		kind=linux
+		! grep -q '^# qemu: ' "$diff" || kind=qemu
+		g -C build/$kind apply --recount --check "$PWD/$diff" 2>&1 | sed "s,^,$diff: ,"
 	done
 }
 

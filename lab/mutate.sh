@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Take out of KVM and of the guest's kernel, one after the other, what the tests are
-# supposed to guard, and see that they notice:
+# Take out of KVM, of the guest's kernel and of QEMU, one after the other, what the tests
+# are supposed to guard, and see that they notice:
 #
 #	mutate.sh [NAME...]
 #
@@ -11,6 +11,7 @@
 #
 #	# HOST[PARAMETER=N]: TEST [ARGUMENT...]	in a host of that vendor
 #	# guest: ROW				with such a guest
+#	# qemu: ROW				likewise, in that QEMU, the host's is as it is
 #	# build					the compiler
 
 # shellcheck disable=SC2030,SC2031 # loops in pipes, on purpose
@@ -31,14 +32,19 @@ for name; do
 	[ -r "lab/mutations/$name.diff" ] || die "no lab/mutations/$name.diff"
 done
 
-# A tree of its own, in which nobody works.
-if [ ! -e $tree/.git ]; then
-	rm -rf $tree
-	g -C build/linux worktree prune
-	g -C build/linux worktree add --quiet --detach "$PWD/$tree" HEAD
-fi
-g -C $tree checkout --quiet --force --detach "$(g -C build/linux rev-parse HEAD)"
-on_exit "g -C $tree reset --quiet --hard"
+# mutant_tree NAME: build/NAME-mutant, in which nobody works, is what build/NAME is
+mutant_tree()
+{
+	if [ ! -e "build/$1-mutant/.git" ]; then
+		rm -rf "build/$1-mutant"
+		g -C "build/$1" worktree prune
+		g -C "build/$1" worktree add --quiet --detach "$PWD/build/$1-mutant" HEAD
+	fi
+	g -C "build/$1-mutant" checkout --quiet --force --detach "$(g -C "build/$1" rev-parse HEAD)"
+}
+mutant_tree linux
+mutant_tree qemu
+on_exit "for mutant in linux qemu; do g -C build/\$mutant-mutant reset --quiet --hard; done"
 
 rm -rf $out
 mkdir -p $out/modules build/results
@@ -59,7 +65,7 @@ keep()
 	done
 }
 
-# told NAME WHO: the directives for amd, intel, guest or build
+# told NAME WHO: the directives for amd, intel, guest, qemu or build
 told()
 {
 	sed -n '2,/^diff /s/^# //p' "lab/mutations/$1.diff" | sed -n "/^$2/p"
@@ -114,13 +120,15 @@ say "building KVM as it is"
 build
 lab/initramfs.sh $tree/out $out/initramfs.cpio
 keep unmutated
-rows=$(for name; do told "$name" guest: | sed 's/^guest: //'; done | sort -u)
+rows=$(for name; do told "$name" '\(guest\|qemu\): ' | sed 's/.*: //'; done | sort -u)
 # shellcheck disable=SC2086 # a list
 [ -z "$rows" ] || lab/guest.sh $rows || die "rows fail with nothing taken out"
 
 for name; do
-	g -C $tree reset --quiet --hard
-	if ! g -C $tree apply --recount "$PWD/lab/mutations/$name.diff" 2>$out/log; then
+	kind=linux
+	[ -z "$(told "$name" qemu:)" ] || kind=qemu
+	g -C build/$kind-mutant reset --quiet --hard
+	if ! g -C build/$kind-mutant apply --recount "$PWD/lab/mutations/$name.diff" 2>$out/log; then
 		row "$name" BROKEN "the diff does not apply, $(tail -n 1 $out/log)"
 	elif [ -n "$(told "$name" build)" ]; then
 		if build >$out/log 2>&1; then
@@ -135,6 +143,12 @@ for name; do
 		# shellcheck disable=SC2046 # a list
 		GUEST_KERNEL=$tree/out/arch/x86/boot/bzImage \
 			lab/guest.sh $(told "$name" guest: | sed 's/^guest: //') >"$out/$name.log" 2>&1 || :
+		rows_of build/results/guest.tap "$name"
+	elif [ $kind = qemu ]; then
+		lab/build-qemu.sh qemu-mutant || { row "$name" BROKEN "it does not build"; continue; }
+		# shellcheck disable=SC2046 # a list
+		GUEST_QEMU=$PWD/build/qemu-mutant/build/static/qemu-system-x86_64 \
+			lab/guest.sh $(told "$name" qemu: | sed 's/^qemu: //') >"$out/$name.log" 2>&1 || :
 		rows_of build/results/guest.tap "$name"
 	elif ! build; then
 		row "$name" BROKEN "it does not build"
