@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Measure what pinning costs, in exits of guests, in instructions that the host
-# executes for an exit, and in size; print the unpatched kernel's and the patched
-# one's numbers, and judge them by lab/bench/judge.awk.
+# executes for an exit, and in size; print the numbers of the unpatched kernel, of one
+# that has only the series that pinning comes after, and of the patched one, and judge
+# them by lab/bench/judge.awk.
 #
 # The machines are emulated, and their clocks count instructions: the results are
 # the same however fast or busy this one is.
@@ -32,6 +33,9 @@ cp lab/bench/guest $bench/job/run
 # What KVM_PROVE_CR_PIN costs is not to be measured.
 lab/kernel.sh linux-bench
 lab/initramfs.sh build/linux/out-bench $bench/initramfs.cpio
+worktree linux-fixes "$(branches_of build/linux | sed '/cr-pin/,$d' | tail -n 1)"
+lab/kernel.sh linux-fixes
+lab/initramfs.sh build/linux-fixes/out $bench/initramfs-fixes.cpio
 
 # host KERNEL OUT INITRAMFS GUEST...: its guests run the same kernel.
 host()
@@ -44,7 +48,9 @@ host()
 	ln -s "$PWD/build/qemu-firmware" "$job/firmware"
 	kernel=$1 out=$2 initramfs=$3
 	shift 3
-	printf '%s\n' "$@" >"$job/guests"
+	for guest; do
+		echo "$guest"
+	done >"$job/guests"
 	for vendor in amd intel; do
 		name=$vendor-$kernel
 		say "running $name"
@@ -60,6 +66,7 @@ host()
 	done >>$bench/results
 }
 host base build/linux-base/out build/initramfs-base.cpio unpinned
+host fixes build/linux-fixes/out $bench/initramfs-fixes.cpio
 host patched build/linux/out-bench $bench/initramfs.cpio "unpinned no-kvmcrpin" pinned
 
 awk -v tap=build/results/bench.tap -f lab/bench/judge.awk $bench/results

@@ -3,11 +3,11 @@
 #
 # Configure and build a kernel with its modules:
 #
-#	kernel.sh linux|linux-base|linux-mutant|linux-32|linux-bench [TARGET...]
+#	kernel.sh linux|linux-base|linux-fixes|linux-mutant|linux-32|linux-bench [TARGET...]
 #
 # linux-32 is the patched kernel for 32-bit guests, with what there is of the
 # configuration, which Kconfig decides; linux-bench and linux-mutant are the patched one,
-# configured like the base.
+# configured like the base, and like linux-fixes.
 #
 # The build directory is a child of the tree: then kbuild refers to the sources
 # by relative paths, and the compiler cache knows them in any tree and clone.

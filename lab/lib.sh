@@ -95,6 +95,20 @@ on_exit()
 	trap 'exit 143' TERM HUP
 }
 
+# worktree NAME REV: build/NAME, in which nobody works, is REV of the tree that it is named after
+worktree()
+{
+	of=build/${1%-*} at=$PWD/build/$1
+	if [ ! -e "$at/.git" ]; then
+		say "checking out build/$1"
+		rm -rf "$at" "$at.new"
+		g -C "$of" worktree prune
+		g -C "$of" worktree add --quiet --detach "$at.new" "$2"
+		g -C "$of" worktree move "$at.new" "$at"
+	fi
+	g -C "$at" checkout --quiet --force --detach "$(g -C "$of" rev-parse "$2^{commit}")"
+}
+
 # series_of DIR: the directories of patches, in order; DIR itself if it has one series
 series_of()
 {

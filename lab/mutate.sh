@@ -32,18 +32,8 @@ for name; do
 	[ -r "lab/mutations/$name.diff" ] || die "no lab/mutations/$name.diff"
 done
 
-# mutant_tree NAME: build/NAME-mutant, in which nobody works, is what build/NAME is
-mutant_tree()
-{
-	if [ ! -e "build/$1-mutant/.git" ]; then
-		rm -rf "build/$1-mutant"
-		g -C "build/$1" worktree prune
-		g -C "build/$1" worktree add --quiet --detach "$PWD/build/$1-mutant" HEAD
-	fi
-	g -C "build/$1-mutant" checkout --quiet --force --detach "$(g -C "build/$1" rev-parse HEAD)"
-}
-mutant_tree linux
-mutant_tree qemu
+worktree linux-mutant HEAD
+worktree qemu-mutant HEAD
 on_exit "for mutant in linux qemu; do g -C build/\$mutant-mutant reset --quiet --hard; done"
 
 rm -rf $out

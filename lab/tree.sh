@@ -187,14 +187,8 @@ update()
 case $which in
 linux|qemu|kvm-unit-tests) ;;
 linux-base)
-	base=$(base_of build/linux)
-	[ "$(g -C "$tree" rev-parse HEAD 2>/dev/null)" != "$base" ] || exit 0
-	say "checking out the unpatched kernel"
-	rm -rf "$tree"
-	g -C build/linux worktree prune
-	g -C build/linux worktree add --quiet --detach "$PWD/$new" base
-	g -C build/linux worktree move "$PWD/$new" "$PWD/$tree"
-	exit 0
+	worktree linux-base base
+	exit
 	;;
 *) die "usage: tree.sh linux|linux-base|qemu|kvm-unit-tests" ;;
 esac
