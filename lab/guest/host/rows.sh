@@ -672,6 +672,28 @@ row()
 		kexec
 		pinned
 		;;
+	migrate) # 90 patched live migration, and back by postcopy, while busy and attacked
+		begin
+		ask busy
+		tell 'attack_for 25'
+		migrate || fail "refused: $answer"
+		migrate postcopy || fail "refused: $answer"
+		answered 120
+		lost=$(sed -n 's/^lost //p' $g/answer)
+		# All attacks once, on the last of the three QEMUs
+		ask 'attack_for 0'
+		once=$(sed -n 's/^lost //p' $g/answer)
+		if [ $lost -lt $((2 * once)) ] || [ $((lost % once)) -ne 0 ]; then
+			fail "$lost attacks were lost, and $once afterwards"
+		fi
+		qmp '{"execute":"query-stats","arguments":{"target":"vcpu","providers":[{"provider":"kvm","names":["cr_pin_violations"]}]}}'
+		counted=$(echo "$answer" | grep -o '"cr_pin_violations", "value": [0-9]*' | awk '{ n += $3 } END { print n + 0 }')
+		[ $counted -ge $once ] || fail "query-stats: $answer"
+		violations=$((lost + once))
+		# The message about pins is gone with the others.
+		ask 'idle; toggle 1; works'
+		held
+		;;
 	migrate-refused) # 60 patched migration to vCPUs that can't pin, or not all of it; to those that can
 		begin
 		for less in -kvm-cr-pin:pin-wp pin-umip=off,pin-smap=off:pin-umip,pin-smap; do

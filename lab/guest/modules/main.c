@@ -445,5 +445,11 @@ free:
 }
 module_init(attack_init);
 
+/* To be loaded again, for more attacks */
+static void __exit attack_exit(void)
+{
+}
+module_exit(attack_exit);
+
 MODULE_DESCRIPTION("Attacks on CR0 and CR4 from within the kernel");
 MODULE_LICENSE("GPL");
