@@ -79,7 +79,7 @@ prove()
 		log=$1/$2.$3.$mode
 		result=0
 		# shellcheck disable=SC2086 # nothing if empty
-		timeout $limit "$cbmc/usr/lib64/ld-linux-x86-64.so.2" \
+		setpriv --pdeathsig TERM timeout $limit "$cbmc/usr/lib64/ld-linux-x86-64.so.2" \
 			--library-path "$cbmc/usr/lib/x86_64-linux-gnu:$cbmc/usr/lib" \
 			"$cbmc/usr/bin/cbmc" "$1/predicate.c" --function "$2" --drop-unused-functions \
 			--no-standard-checks --unwind 17 --unwinding-assertions --trace --trace-hex \
@@ -107,13 +107,17 @@ all()
 	shift
 	rows "$@" >$out/rows
 	[ -s $out/rows ] || die "none of that is in lab/proof/theorems: $*"
-	jobs=0
+	jobs=0 pids=
+	# shellcheck disable=SC2016 # when it is called
+	on_exit 'kill $pids 2>/dev/null || :'
 	while read -r function vendor modes _; do
 		prove "$compiled" "$function" "$vendor" "$modes" >"$compiled/$function.$vendor.said" &
+		pids="$pids $!"
 		jobs=$((jobs + 1))
 		[ $((jobs % $(nproc))) -ne 0 ] || wait
 	done <$out/rows
 	wait
+	pids=
 }
 
 # named TABLE: what is found, on stdin, and what lab/proof/TABLE has are the same
