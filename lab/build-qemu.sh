@@ -26,6 +26,7 @@ obj=$src/build/static
 python=/usr/bin/python3
 bios=/usr/share/seabios/bios-256k.bin
 bios_microvm=/usr/share/seabios/bios-microvm.bin
+uefi=/usr/share/ovmf/OVMF.fd
 need $python gcc ccache make ninja pkg-config dpkg-deb strip readelf
 [ -r $bios ] || die "$bios is missing: run \"make packages\""
 [ -x "$src/configure" ] || die "no QEMU in $src: run \"make tree\""
@@ -105,6 +106,6 @@ for binary in qemu-system-x86_64 qemu-img; do
 	mv "$tmp" "build/$binary"
 done
 mkdir -p "$fw"
-for file in $bios $bios_microvm "$obj"/pc-bios/optionrom/*.bin; do
+for file in $bios $bios_microvm $uefi "$obj"/pc-bios/optionrom/*.bin; do
 	cmp -s "$file" "$fw/${file##*/}" || cp "$file" "$fw/"
 done

@@ -19,6 +19,8 @@ tracing=/sys/kernel/tracing
 
 # How QEMU is started
 cpus=2 memory=256 machine=q35 kernel=bzImage initrd=guest.cpio more='' resume='' qemu=''
+# How many seconds a guest may take to boot
+patience=45
 cpu=qemu64,-svm,+smep,+smap,+umip,+fsgsbase,+x2apic,+kvm-cr-pin
 disks="-drive file=files.tar,format=raw,if=virtio,readonly=on
 	-drive file=$g/disk,format=qcow2,if=virtio,cache=unsafe"
@@ -164,9 +166,10 @@ next_line()
 # booted: wait until a kernel, another one than before, asks for work
 booted()
 {
-	next_line 45 || return
+	next_line $patience || return
 	case $line in
-	booted\ ?*) ;;
+	# UEFI's firmware has cleared the screen there, without ending the line.
+	*booted\ ?*) line=booted${line##*booted} ;;
 	*) fail "not booted, but: $line" ;;
 	esac
 	[ "$line" != "${id-}" ] || fail "booted, but the kernel is the same"

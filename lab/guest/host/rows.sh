@@ -840,6 +840,16 @@ row()
 		guest
 		pinned $((all_cr4 & ~umip))
 		;;
+	uefi) # 100 patched UEFI: its runtime services, kexec, a reset by it
+		machine=q35,smm=off memory=512 patience=150 more='-bios firmware/OVMF.fd' pins=4 gates=1
+		begin
+		ask 'efi 1'
+		kexec
+		pinned
+		ask 'efi 2'
+		reset_by tell 'echo efi >/sys/kernel/reboot/type && reboot -f'
+		again
+		;;
 	smm-off) # 20 patched smm=off: no SMI is taken, whoever sends it
 		machine=q35,smm=off
 		begin msr.allow_writes=on
