@@ -543,6 +543,8 @@ static int nested_vmx_enter_non_root_mode(struct kvm_vcpu *vcpu, bool from_vment
 		m.loaded_vmcs = 0;
 		if (from_vmentry)
 			load_vmcs12_host_state(vcpu, &m.vmcs12);
+		else
+			nested_vmx_restore_host_crs(vcpu);
 		return NVMX_VMENTRY_VMEXIT;
 	}
 	return NVMX_VMENTRY_SUCCESS;
@@ -881,8 +883,8 @@ void prove_userspace(void)
 			any.guest_cr0 = any_valid_cr0();
 			m.vmcs12 = any;
 			m.nested.vmxon = true;
-			/* If it fails, the ioctl does. */
-			m.dead = nested_vmx_enter_non_root_mode(vcpu, false);
+			/* If it fails, the ioctl does, and L1 has what it had. */
+			nested_vmx_enter_non_root_mode(vcpu, false);
 		} else {
 			m.vmcbs[0].save.cr0 = nondet_ulong();
 			m.vmcbs[0].save.cr4 = nondet_ulong();
