@@ -28,6 +28,9 @@ help::
 	@echo '  check-guest   Linux guests under attack, and through reboot, sleep, kexec,'
 	@echo '                kdump, snapshots...; ROWS="NAME...": only these'
 	@echo '  bench         what pinning costs: exits, instructions per exit, size'
+	@echo '  fuzz          random sequences of what concerns CR0, CR4 and pins, against a model;'
+	@echo '                STEPS=10000000: all night; SEED=N: others, or the same again;'
+	@echo '                COVERAGE=y: and which lines of KVM have run'
 	@echo '  mutate        take out of KVM, guest and QEMU what the tests guard, see that'
 	@echo '                they notice; MUTATIONS="NAME...": only these, of lab/mutations'
 	@echo
@@ -112,6 +115,17 @@ check-built: kernel kernel-base selftests qemu
 bench: check-built
 	@lab/bench.sh
 
+# How many steps, from which seed, of which vendor, in all ways or with one parameter of
+# KVM's module, and whether to count lines
+STEPS ?= 100000
+SEED ?= 1
+VENDOR ?=
+PARAMETER ?=
+COVERAGE ?=
+export STEPS SEED PARAMETER COVERAGE
+fuzz: kernel build/selftests/linux/list qemu
+	@lab/fuzz.sh $(VENDOR)
+
 # Names in lab/mutations, all if empty
 MUTATIONS ?=
 mutate: check-built
@@ -124,7 +138,7 @@ distclean:
 
 .PHONY: help packages have-packages tree tree-linux tree-base tree-qemu \
 	tree-kvm-unit-tests export kernel kernel-base selftests qemu demo check \
-	check-built check-amd check-intel check-guest bench mutate clean distclean
+	check-built check-amd check-intel check-guest bench fuzz mutate clean distclean
 
 # What is checked and made of the series themselves
 -include lab/series.mk
