@@ -60,7 +60,7 @@ END {
 		row(v, "cr4", "MOV to CR4", 1.005)
 		row(v, "lmsw", "LMSW", 1.005)
 		# VMX: VM-Entry looks at the host state in vmcs12, and up what L2 owns of CR4.
-		row(v, "nested", "VM-Entry to L2 and VM-Exit to L1", 1.002)
+		row(v, "nested", "VM-Entry to L2 and VM-Exit to L1", 1.003)
 		# SVM: it exits, and is a write of CR0 for KVM.
 		row(v, "l2-cr0", "MOV to CR0 by L2, of WP", 1.005)
 		# It looks at the pins of all others.
