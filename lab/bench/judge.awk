@@ -12,8 +12,8 @@ function ratio(n) {
 }
 
 # row VENDOR WHAT TITLE LIMIT EXTRA: the patched kernel needs at most LIMIT times as many
-# as the one before pinning, and a guest that pins EXTRA more. Linux guests run on the
-# base instead, which can't be told apart.
+# as the one before pinning, and a guest that pins EXTRA more. Linux guests don't run on
+# that one, they are compared with the base.
 function row(vendor, what, title, limit, extra,    base, unpinned, pinned, good) {
 	base = before = value[vendor, "base", "unpinned", what]
 	if ((vendor, "fixes", "unpinned", what) in value)
