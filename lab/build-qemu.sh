@@ -28,7 +28,9 @@ bios=/usr/share/seabios/bios-256k.bin
 bios_microvm=/usr/share/seabios/bios-microvm.bin
 uefi=/usr/share/ovmf/OVMF.fd
 need $python gcc ccache make ninja pkg-config dpkg-deb strip readelf
-[ -r $bios ] || die "$bios is missing: run \"make packages\""
+for file in $bios $bios_microvm $uefi; do
+	[ -r "$file" ] || die "$file is missing: run \"make packages\""
+done
 [ -x "$src/configure" ] || die "no QEMU in $src: run \"make tree\""
 meson=$(lab/fetch.sh meson)
 
